@@ -1,0 +1,111 @@
+"""Agents: networks, losses and acting, assembled with plugins."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Literal
+
+import gymnasium
+import numpy as np
+import torch
+from attrs import field, frozen
+from numpy.typing import NDArray
+from torch import Tensor
+
+from plastic.core.learner import Knobs, Learner
+from plastic.core.plugin import Plugin
+from plastic.core.recipe import Chosen
+from plastic.core.schedule import Clock
+
+Observations = Literal["image", "vector"]
+Act = Callable[[NDArray[Any]], NDArray[Any]]
+
+
+@frozen
+class Preset:
+    """A named configuration of an agent: settings and plugins that differ from its defaults."""
+
+    description: str
+    source: str
+    observations: Observations | None = None  # None serves both
+    settings: Mapping[str, Any] = field(factory=dict)
+    plugins: Sequence[Chosen] = ()
+
+
+@frozen(eq=False)
+class Site:
+    """Where an agent is put to work."""
+
+    observation_space: gymnasium.spaces.Box
+    action_space: gymnasium.Space[Any]
+    frame_stack: int  # frames on the first axis of an observation
+    plugins: Sequence[Plugin]
+    clock: Clock
+    seed: int
+    device: torch.device
+
+
+def observations_of(space: gymnasium.Space[Any]) -> Observations:
+    """Whether a space holds images, uint8 with three axes, or vectors."""
+    return "image" if space.dtype == np.uint8 and space.shape is not None and len(space.shape) == 3 else "vector"
+
+
+class Agent(ABC):
+    """An attrs class whose fields are its hyperparameters, with every default that of its first preset.
+
+    `begin` makes it a running agent. What is made there, the learners, the replay and the streams of
+    its own, are fields with `init=False`.
+    """
+
+    name: ClassVar[str]
+    presets: ClassVar[Mapping[str, Preset]]
+    defaults: ClassVar[Mapping[Observations, str]]  # which preset goes with which observations
+    actions: ClassVar[Literal["discrete", "continuous"]]
+
+    learners: Mapping[str, Learner]
+    knobs: Knobs  # holds at least replay_ratio
+    replay_ratio: float  # updates per agent step, at first
+    learning_starts: int  # agent steps; the first update follows this one
+
+    @abstractmethod
+    def begin(self, site: Site) -> None:
+        """Build networks, learners and replay for an environment, with the plugins in place.
+
+        Raises:
+            UsageError: If the environment or a plugin does not fit.
+        """
+
+    @abstractmethod
+    def start_episode(self, observation: NDArray[Any]) -> None:
+        """The first observation of an episode."""
+
+    @abstractmethod
+    def act(self, observation: NDArray[Any]) -> Any:
+        """The action to take in training, exploration included."""
+
+    @abstractmethod
+    def observe(self, action: Any, reward: float, observation: NDArray[Any], terminated: bool, truncated: bool) -> None:
+        """What came of the last action."""
+
+    @abstractmethod
+    def update(self) -> None:
+        """One update of every learner from one batch; the clock has been advanced to it."""
+
+    @abstractmethod
+    def policy(self, generator: torch.Generator) -> Act:
+        """Acting for evaluation: observations [N, ...] to actions [N], its draws from `generator`."""
+
+    @abstractmethod
+    def state_dict(self) -> dict[str, Any]:
+        """Everything beside the learners: replay, streams. Tensors and plain values only."""
+
+    @abstractmethod
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take up where `state_dict` was called."""
+
+    def tend(self) -> dict[str, Tensor]:
+        """Let every learner's plugins look and edit; measurements, by learner where there are several."""
+        measured: dict[str, Tensor] = {}
+        for name, learner in self.learners.items():
+            prefix = f"{name}/" if len(self.learners) > 1 else ""
+            measured |= {prefix + key: value for key, value in learner.tend().items()}
+        return measured

@@ -1,0 +1,70 @@
+"""What an intervention may ask for between updates; the learner alone carries it out."""
+
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+from attrs import field, frozen, validators
+from torch import Tensor, nn
+
+Value = Tensor | Callable[[Tensor], Tensor]
+Copies = Literal["all", "none"] | Sequence[str]
+Keep = Literal["clear", "keep"]
+
+_keep = validators.in_(("clear", "keep"))
+
+
+@frozen(eq=False)
+class Overwrite:
+    """New values for one parameter, or for the entries of it that `where` marks.
+
+    Args:
+        name: The parameter's name in the model.
+        value: A tensor of the parameter's shape, or a function of the tensor it replaces, which is
+            called once for the model and once for each copy with that one's own tensor.
+        where: A boolean mask of the parameter's shape; None is all of it.
+        copies: Which lagged copies are written too: "all", "none" or their names.
+        moments: Whether the optimizer's moments of the entries written are cleared.
+        step: Whether the optimizer's step count of this parameter is cleared. By default it goes
+            with the moments of a whole tensor and stays where only a part was written: PyTorch
+            counts per tensor, and cleared moments under an old count make the next step
+            sqrt(1 - beta2) / (1 - beta1) times smaller or larger than a first step is
+            (spec A6: 0.316 with Adam's defaults).
+    """
+
+    name: str
+    value: Value
+    where: Tensor | None = None
+    copies: Copies = "all"
+    moments: Keep = field(default="clear", validator=_keep)
+    step: Keep | None = field(default=None, validator=validators.optional(_keep))
+
+
+@frozen(eq=False)
+class Replace:
+    """Another module in place of the one at `path`, in the model and in every copy.
+
+    `wrap` is a method of the plugin that asks for it, module -> module. It is called on the model's
+    and on each copy's own module under the same seed, and again, by its name, when a checkpoint
+    rebuilds the structure. Parameters that stay keep their optimizer state, new ones start without.
+    """
+
+    path: str
+    wrap: Callable[[nn.Module], nn.Module]
+
+
+@frozen
+class Forget:
+    """Clear the optimizer's moments and step counts of these parameters; the weights stay."""
+
+    names: Sequence[str]
+
+
+@frozen
+class Tune:
+    """A new value for a knob of the run: `replay_ratio`, `learning_rate`, `augmentation` ..."""
+
+    knob: str
+    value: float | int | bool
+
+
+Edit = Overwrite | Replace | Forget | Tune

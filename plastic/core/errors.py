@@ -1,0 +1,36 @@
+"""The errors a user is meant to read: one sentence that says what was wrong and what to do."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import ClassVar
+
+
+class PlasticError(Exception):
+    """An error with a message for the user; on the command line it is printed alone, in one line."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class UsageError(PlasticError):
+    """What was asked for cannot be done: a wrong name, a wrong value, a conflict."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class RunError(PlasticError):
+    """A run that was started rightly failed on the way: a loss that is not finite, a full disk."""
+
+    exit_code: ClassVar[int] = 1
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """The end of an error about an unknown name: the nearest known one, else all that are known.
+
+    >>> suggestion("smm", ["sam", "swa"])
+    "did you mean 'sam'?"
+    >>> suggestion("zzz", ["sam", "swa"])
+    'known: sam, swa'
+    """
+    known = sorted(known)
+    near = get_close_matches(name, known, n=1)
+    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known) or 'none'}"

@@ -1,0 +1,104 @@
+"""Noisy linear layers with factorised Gaussian noise (Fortunato et al., 2018, arXiv:1706.10295, section 3)."""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class FactorisedNoise(nn.Module):
+    """One sample of the noise of a layer: f(eps) for its inputs and outputs, f(x) = sign(x) sqrt(|x|).
+
+    A module of its own, so that layers can share a sample (plasticity injection needs that), and
+    so that a lagged copy keeps its own while it follows everything else.
+    """
+
+    inputs: Tensor
+    outputs: Tensor
+
+    def __init__(self, in_features: int, out_features: int) -> None:
+        super().__init__()
+        self.register_buffer("inputs", torch.zeros(in_features))
+        self.register_buffer("outputs", torch.zeros(out_features))
+        self.silent = False
+
+    def forward(self) -> Tensor:
+        """The sample as a matrix [out_features, in_features] of rank one."""
+        return torch.outer(self.outputs, self.inputs)
+
+
+class NoisyLinear(nn.Module):
+    """y = (mu_w + sigma_w * eps_w) x + mu_b + sigma_b * eps_b; in evaluation mode the means alone.
+
+    The noise is drawn by `draw_noise`, never by the forward pass, so a pass can be repeated.
+
+    Args:
+        in_features: Width of the input.
+        out_features: Width of the output.
+        sigma: sigma_0; the start is sigma_0 / sqrt(in) for the weights and sigma_0 / sqrt(out) for
+            the biases, as Rainbow's implementations have it. The paper has sqrt(in) for both (spec F37).
+    """
+
+    def __init__(self, in_features: int, out_features: int, sigma: float = 0.5) -> None:
+        super().__init__()
+        self.in_features = in_features
+        self.out_features = out_features
+        self.sigma = sigma
+        self.weight_mu = nn.Parameter(torch.empty(out_features, in_features))
+        self.weight_sigma = nn.Parameter(torch.empty(out_features, in_features))
+        self.bias_mu = nn.Parameter(torch.empty(out_features))
+        self.bias_sigma = nn.Parameter(torch.empty(out_features))
+        self.noise = FactorisedNoise(in_features, out_features)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw the means anew and put the deviations back to their start."""
+        bound = 1 / math.sqrt(self.in_features)
+        nn.init.uniform_(self.weight_mu, -bound, bound)
+        nn.init.uniform_(self.bias_mu, -bound, bound)
+        nn.init.constant_(self.weight_sigma, self.sigma / math.sqrt(self.in_features))
+        nn.init.constant_(self.bias_sigma, self.sigma / math.sqrt(self.out_features))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., in_features] -> [..., out_features]."""
+        if not self.training or self.noise.silent:
+            return F.linear(x, self.weight_mu, self.bias_mu)
+        # addcmul forms mean + sigma * noise in one pass over the weights
+        weight = torch.addcmul(self.weight_mu, self.weight_sigma, self.noise())
+        bias = torch.addcmul(self.bias_mu, self.bias_sigma, self.noise.outputs)
+        return F.linear(x, weight, bias)
+
+    def extra_repr(self) -> str:
+        """As PyTorch's linear layers print themselves."""
+        return f"in_features={self.in_features}, out_features={self.out_features}, sigma={self.sigma}"
+
+
+def noises(model: nn.Module) -> list[FactorisedNoise]:
+    """The noise modules of a model, a shared one once."""
+    return [module for module in model.modules() if isinstance(module, FactorisedNoise)]
+
+
+def draw_noise(buffers: list[Tensor], generator: torch.Generator) -> None:
+    """Draw every noise buffer anew, all of them from one call of the generator."""
+    if not buffers:
+        return
+    sizes = [buffer.numel() for buffer in buffers]
+    sample = torch.randn(sum(sizes), generator=generator, device=buffers[0].device)
+    sample = torch.copysign(sample.abs().sqrt_(), sample)
+    torch._foreach_copy_(buffers, list(sample.split(sizes)))
+
+
+@contextmanager
+def silenced(model: nn.Module) -> Iterator[None]:
+    """Inside, the model's noisy layers give their means although they are training."""
+    modules = noises(model)
+    for module in modules:
+        module.silent = True
+    try:
+        yield
+    finally:
+        for module in modules:
+            module.silent = False

@@ -1,0 +1,443 @@
+"""The learner: one network, one optimizer, and the one place that writes either."""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+import attrs
+import torch
+from attrs import frozen
+from torch import Tensor, nn
+
+from plastic.core.edits import Edit, Forget, Overwrite, Replace, Tune
+from plastic.core.errors import UsageError
+from plastic.core.evaluating import evaluating
+from plastic.core.intervention import BUILD_STAGES, PlasticityIntervention
+from plastic.core.lagged_copy import LaggedCopy
+from plastic.core.layers import draw_noise
+from plastic.core.layers.noisy import noises
+from plastic.core.modifier import GRADIENT_STAGES, MakeOptimizer, OptimizerModifier, Parameters
+from plastic.core.modules import put
+from plastic.core.moments import clear_moments, clear_step
+from plastic.core.objective import Objective
+from plastic.core.plugin import Plugin
+from plastic.core.probe import Probe
+from plastic.core.schedule import Clock
+from plastic.core.streams import derive, generator, seeded
+from plastic.core.subject import Subject
+from plastic.core.update import Evaluation, Loss, nest
+
+Knobs = dict[str, float | int | bool]
+
+
+@frozen
+class _Replaced:
+    """A `Replace` that was carried out, so that a fresh model or a checkpoint can repeat it."""
+
+    plugin: int  # position in the list of plugins
+    method: str
+    path: str
+    seed: int
+
+
+class Learner:
+    """Trains one network, lets plugins look at it between updates, and carries out their edits.
+
+    Args:
+        name: What it learns (`critic`); part of every random stream's label.
+        make: Builds the bare network; called under a seed, and again for fresh ones.
+        objective: What is minimised.
+        optimizer: Makes the optimizer of a list of parameters.
+        plugins: In the user's order; each instance belongs to this learner alone.
+        clock: Counts of the run; the caller advances and ticks it.
+        seed: The run's.
+        device: Where the network and everything random lives.
+        max_grad_norm: Gradients are clipped to this global norm in every evaluation; None is never.
+        knobs: Settings that a `Tune` may turn while running, shared by the learners of an agent.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        make: Callable[[], nn.Module],
+        objective: Objective,
+        optimizer: MakeOptimizer,
+        *,
+        plugins: Sequence[Plugin] = (),
+        clock: Clock | None = None,
+        seed: int = 0,
+        device: torch.device | str = "cpu",
+        max_grad_norm: float | None = None,
+        knobs: Knobs | None = None,
+    ) -> None:
+        self.name = name
+        self.objective = objective
+        self.plugins = tuple(plugins)
+        self.clock = Clock() if clock is None else clock
+        self.seed = seed
+        self.device = torch.device(device)
+        self.max_grad_norm = max_grad_norm
+        self.knobs: Knobs = {} if knobs is None else knobs
+        self.updates = 0
+        self.copies: dict[str, nn.Module] = {}
+        self._lagged: dict[str, LaggedCopy] = {}
+        self._make = make
+        self._history: list[_Replaced] = []
+        self._modifiers = [p for p in self.plugins if isinstance(p, OptimizerModifier)]
+        self._interventions = [p for p in self.plugins if isinstance(p, PlasticityIntervention)]
+        self._probes = [p for p in self.plugins if isinstance(p, Probe)]
+        self._make_optimizer = optimizer
+        for modifier in self._modifiers:
+            self._make_optimizer = modifier.optimizer(self._make_optimizer)
+        self._ascending = sorted(
+            (m for m in self._modifiers if m.overrides("gradients")), key=lambda m: GRADIENT_STAGES.index(m.stage)
+        )
+        self._stepping = [m for m in self._modifiers if m.overrides("after_step")]
+        self._penalising = [i for i in self._interventions if i.overrides("penalty")]
+        self._editing = [i for i in self._interventions if i.overrides("edits")]
+        self._noise = generator(seed, name, "noise", device=self.device)
+        self._augmentation = generator(seed, name, "augmentation", device=self.device)
+        self._bad_update = torch.full((), -1, dtype=torch.long, device=self.device)
+        self._sums: dict[str, Tensor] = {}
+        self._terms: dict[str, int] = {}
+        self.model = self._structure(derive(seed, name, "init"))
+        self._index()
+        self.optimizer = self._make_optimizer(self.params.values())
+        self._start()
+
+    # ---------------------------------------------------------------- structure
+
+    def _structure(self, seed: int) -> nn.Module:
+        with seeded(seed):
+            model = self._make()
+            for intervention in sorted(self._interventions, key=lambda i: BUILD_STAGES.index(i.stage)):
+                model = intervention.build(model)
+            for done in self._history:
+                wrap = getattr(self.plugins[done.plugin], done.method)
+                put(model, done.path, wrap(model.get_submodule(done.path)))
+        return model.to(self.device)
+
+    def _index(self) -> None:
+        named = self.model.named_parameters()
+        self.params: dict[str, nn.Parameter] = {name: p for name, p in named if p.requires_grad}
+        for lagged in self._lagged.values():
+            lagged.index(self.model)
+        self._loss = Loss(self.model, self.copies, self.objective, self._penalising)
+        drawn = [self.model, *(lagged.module for lagged in self._lagged.values() if lagged.rate > 0)]
+        self._noise_buffers = [b for model in drawn for sample in noises(model) for b in sample.buffers()]
+
+    def _start(self) -> None:
+        detached = self._detached()
+        for modifier in self._modifiers:
+            modifier.start(detached, self.lag)
+        for intervention in self._interventions:
+            intervention.start(self.model, self.lag)
+
+    def _detached(self) -> Parameters:
+        return {name: parameter.detach() for name, parameter in self.params.items()}
+
+    def follow(self, name: str, rate: float, period: int = 1, path: str = "") -> nn.Module:
+        """Keep a copy that follows the model (or its part at `path`) after every update.
+
+        The copy starts equal to the model. It moves `rate` of the way every `period` updates.
+        """
+        self._lagged[name] = LaggedCopy(self.model, rate=rate, period=period, path=path)
+        self.copies[name] = self._lagged[name].module
+        self._index()
+        return self.copies[name]
+
+    def lag(self, name: str) -> Mapping[str, Tensor]:
+        """The trained parameters of a copy that a plugin writes itself; every edit reaches it."""
+        if name not in self._lagged:
+            self.follow(name, rate=0)
+        own = dict(self.copies[name].named_parameters())
+        return {parameter: own[parameter] for parameter in self.params}
+
+    @property
+    def evaluation(self) -> str | None:
+        """The copy that a modifier wants evaluated, if one has any by now."""
+        return next((m.evaluation for m in self._modifiers if m.evaluation is not None), None)
+
+    # ---------------------------------------------------------------- updates
+
+    def update(self, batch: Any) -> Tensor:
+        """One optimizer step on `batch`; the losses [B] of its first evaluation, unweighted.
+
+        The caller has advanced the clock to this update. Nothing here waits for the device.
+        """
+        self.updates += 1
+        evaluation = Evaluation(self._loss, self.params, batch, self.draw_noise, self._augmentation, self.max_grad_norm)
+        due = [modifier for modifier in self._ascending if modifier.due(self.clock)]
+        losses, gradients = nest(due, evaluation, self.params)
+        self._step(gradients)
+        for lagged in self._lagged.values():
+            lagged.follow(self.updates)
+        self._note(losses, evaluation.norms)
+        return losses
+
+    def draw_noise(self) -> None:
+        """Draw the noise of the model and of the copies that follow it anew."""
+        draw_noise(self._noise_buffers, self._noise)
+
+    def _step(self, gradients: Mapping[str, Tensor]) -> None:
+        rate = self.knobs.get("learning_rate")
+        for group in self.optimizer.param_groups:
+            if rate is not None and group["lr"] != rate:
+                group["lr"] = rate
+        for name, parameter in self.params.items():
+            parameter.grad = gradients[name]
+        self.optimizer.step()
+        for parameter in self.params.values():
+            parameter.grad = None
+        with torch.no_grad():
+            stepping = [modifier for modifier in self._stepping if modifier.due(self.clock)]
+            for modifier in stepping:
+                modifier.after_step(self._detached(), self.optimizer.param_groups[0]["lr"])
+
+    def _note(self, losses: Tensor, norms: Sequence[Tensor]) -> None:
+        loss = losses.mean()
+        now = torch.full_like(self._bad_update, self.updates)
+        first = (self._bad_update < 0) & ~torch.isfinite(loss)
+        self._bad_update = torch.where(first, now, self._bad_update)
+        self._add("loss", loss)
+        if norms:
+            self._add("gradient_norm", norms[0])
+        if len(norms) > 1:  # where a modifier evaluated elsewhere (SAM), the norm of what was stepped with
+            self._add("gradient_norm_last", norms[-1])
+
+    def _add(self, key: str, value: Tensor) -> None:
+        self._sums[key] = self._sums[key] + value if key in self._sums else value
+        self._terms[key] = self._terms.get(key, 0) + 1
+
+    def averages(self) -> dict[str, float]:
+        """Means of loss and gradient norms (before clipping) since the last call; waits for the device."""
+        means = {key: float(total) / self._terms[key] for key, total in self._sums.items()}
+        self._sums.clear()
+        self._terms.clear()
+        return means
+
+    def bad_update(self) -> int | None:
+        """The first update whose loss was not finite, or None; waits for the device."""
+        update = int(self._bad_update)
+        return None if update < 0 else update
+
+    # ---------------------------------------------------------------- looking and writing
+
+    def tend(self) -> dict[str, Tensor]:
+        """Let the plugins that are due look, and carry out what they ask for; the probes' measurements.
+
+        Probes see one state, before any edit; interventions follow in the user's order, each seeing
+        the result of the one before. After the run's last update nothing is edited: what an edit
+        breaks, no update could mend, and the evaluation would measure the break (spec A6).
+        """
+        probes = [probe for probe in self._probes if probe.due(self.clock)]
+        editing = [] if self.clock.last_update else [i for i in self._editing if i.due(self.clock)]
+        measured: dict[str, Tensor] = {}
+        if not probes and not editing:
+            return measured
+        batch = self._batch_to_look_at()
+        with self._looking():
+            for probe in probes:
+                label = self._label(probe)
+                for key, value in probe.measure(self._subject(probe, batch)).items():
+                    measured[f"{label}/{key}"] = value
+            for intervention in editing:
+                self.write(intervention.edits(self._subject(intervention, batch)), by=intervention)
+        return measured
+
+    def _batch_to_look_at(self) -> Callable[[], Any]:
+        stream = generator(self.seed, self.name, "subject", self.clock.now.updates, device=self.device)
+        return cache(lambda: self.objective.sample(stream))  # drawn once a tick, and only if somebody looks
+
+    def _label(self, plugin: Plugin) -> str:
+        same = [other for other in self.plugins if other.name == plugin.name]
+        place = next(place for place, other in enumerate(same) if other is plugin)
+        return plugin.name if place == 0 else f"{plugin.name}-{place + 1}"
+
+    @contextmanager
+    def _looking(self) -> Iterator[None]:
+        labels = ("looking", self.clock.now.updates)
+        with evaluating(self.model, *self.copies.values()), seeded(derive(self.seed, self.name, *labels)):
+            yield
+
+    def _subject(self, plugin: Plugin, batch: Callable[[], Any]) -> Subject:
+        labels = (self.name, self._label(plugin), self.clock.now.updates)
+
+        @cache
+        @torch.no_grad()
+        def target() -> Any:
+            return self.objective.target(self.model, self.copies, batch())
+
+        return Subject(
+            model=self.model,
+            copies=self.copies,
+            clock=self.clock,
+            generator=generator(self.seed, *labels, "draw", device=self.device),
+            knobs=dict(self.knobs),
+            fresh=lambda: self._structure(derive(self.seed, *labels, "fresh")),
+            sample=batch,
+            inputs=lambda: self.objective.inputs(batch()),
+            losses=lambda model: self.objective.losses(model, batch(), target()),
+        )
+
+    @torch.no_grad()
+    def write(self, edits: Iterable[Edit], by: Plugin) -> None:
+        """Carry out edits in order, in the model, the copies and the optimizer's state together.
+
+        Raises:
+            UsageError: If an edit names what is not there, or is none of the four kinds.
+        """
+        whole: list[str] = []
+        for edit in edits:
+            match edit:
+                case Overwrite():
+                    self._overwrite(edit, by)
+                    if edit.where is None:
+                        whole.append(edit.name)
+                case Replace():
+                    self._replace(edit, by)
+                case Forget():
+                    for name in edit.names:
+                        parameter = self._parameter(name, by)
+                        clear_moments(self.optimizer, parameter)
+                        clear_step(self.optimizer, parameter)
+                case Tune():
+                    self._tune(edit, by)
+                case _:
+                    raise UsageError(f"{by.name}: edits gave {edit!r}, which is no Overwrite, Replace, Forget or Tune")
+        if whole:
+            for modifier in self._modifiers:
+                modifier.edited(whole)
+            for intervention in self._interventions:
+                intervention.edited(whole)
+
+    def _parameter(self, name: str, by: Plugin) -> nn.Parameter:
+        try:
+            return self.model.get_parameter(name)
+        except AttributeError:
+            raise UsageError(f"{by.name}: edits name the parameter {name!r}, which {self.name} has not") from None
+
+    def _overwrite(self, edit: Overwrite, by: Plugin) -> None:
+        parameter = self._parameter(edit.name, by)
+        _put_values(parameter, edit, by)
+        for name in self._copies_of(edit.copies, by):
+            own = self._lagged[name].name(edit.name)
+            if own is not None:
+                _put_values(self.copies[name].get_parameter(own), edit, by)
+        if edit.moments == "clear":
+            clear_moments(self.optimizer, parameter, where=edit.where)
+        step = edit.step or ("clear" if edit.moments == "clear" and edit.where is None else "keep")
+        if step == "clear":
+            clear_step(self.optimizer, parameter)
+
+    def _copies_of(self, wanted: str | Collection[str], by: Plugin) -> Collection[str]:
+        if wanted == "all":
+            return self.copies.keys()
+        names = () if wanted == "none" else wanted
+        for name in names:
+            if name not in self.copies:
+                raise UsageError(f"{by.name}: no copy {name!r} in {self.name}; it has {', '.join(self.copies)}")
+        return names
+
+    def _replace(self, edit: Replace, by: Plugin) -> None:
+        if getattr(edit.wrap, "__self__", None) is not by:
+            raise UsageError(
+                f"{by.name}: Replace.wrap must be a method of the plugin, so that a checkpoint can name it"
+            )
+        position = next(place for place, plugin in enumerate(self.plugins) if plugin is by)
+        seed = derive(self.seed, self.name, by.name, "replace", len(self._history))
+        self._carry_out(_Replaced(position, edit.wrap.__name__, edit.path, seed))
+
+    def _carry_out(self, replaced: _Replaced) -> None:
+        wrap = getattr(self.plugins[replaced.plugin], replaced.method)
+        for model, path in self._holders(replaced.path):
+            with seeded(replaced.seed):
+                put(model, path, wrap(model.get_submodule(path)))
+            model.to(self.device)
+            model.train(self.model.training)
+        self._history.append(replaced)
+        kept = self.optimizer.state
+        groups = self.optimizer.param_groups
+        self._index()
+        self.optimizer = self._make_optimizer(self.params.values())
+        for parameter in self.params.values():
+            if parameter in kept:
+                self.optimizer.state[parameter] = kept[parameter]
+        for new, old in zip(self.optimizer.param_groups, groups, strict=True):
+            new.update({key: value for key, value in old.items() if key != "params"})
+        self._start()
+
+    def _holders(self, path: str) -> Iterator[tuple[nn.Module, str]]:
+        yield self.model, path
+        for lagged in self._lagged.values():
+            own = lagged.name(path)
+            if own is not None:
+                yield lagged.module, own
+
+    def _tune(self, edit: Tune, by: Plugin) -> None:
+        if edit.knob not in self.knobs:
+            has = ", ".join(sorted(self.knobs)) or "none"
+            raise UsageError(f"{by.name}: no knob {edit.knob!r} in this run; it has {has}")
+        self.knobs[edit.knob] = edit.value
+
+    # ---------------------------------------------------------------- checkpoints
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that training on depends on: tensors and plain values only."""
+        return {
+            "updates": self.updates,
+            "history": [attrs.asdict(done) for done in self._history],
+            "model": self.model.state_dict(),
+            "copies": {name: copy.state_dict() for name, copy in self.copies.items()},
+            "optimizer": self.optimizer.state_dict(),
+            "plugins": [plugin_state(plugin) for plugin in self.plugins],
+            "noise": self._noise.get_state(),
+            "augmentation": self._augmentation.get_state(),
+            "bad_update": self._bad_update,
+            "sums": dict(self._sums),
+            "terms": dict(self._terms),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take up where `state_dict` was called; replaced modules are built again first."""
+        for done in state["history"][len(self._history) :]:
+            self._carry_out(_Replaced(**done))
+        self.updates = state["updates"]
+        self.model.load_state_dict(state["model"])
+        for name, values in state["copies"].items():
+            self.copies[name].load_state_dict(values)
+        self.optimizer.load_state_dict(state["optimizer"])
+        for plugin, values in zip(self.plugins, state["plugins"], strict=True):
+            load_plugin_state(plugin, values)
+        self._noise.set_state(state["noise"])
+        self._augmentation.set_state(state["augmentation"])
+        self._bad_update = state["bad_update"].to(self.device)
+        self._sums = {key: value.to(self.device) for key, value in state["sums"].items()}
+        self._terms = dict(state["terms"])
+
+
+def _put_values(tensor: Tensor, edit: Overwrite, by: Plugin) -> None:
+    value = edit.value if isinstance(edit.value, Tensor) else edit.value(tensor.detach().clone())
+    if value.shape != tensor.shape:
+        raise UsageError(
+            f"{by.name}: {edit.name} has the shape {tuple(tensor.shape)}, not {tuple(value.shape)} as its overwrite"
+        )
+    value = value.detach().to(tensor)
+    tensor.copy_(value if edit.where is None else torch.where(edit.where, value, tensor))
+
+
+def plugin_state(plugin: Plugin) -> dict[str, Any]:
+    """The fields of a plugin that are its state (`init=False`), tensors or plain values."""
+    fields: tuple[attrs.Attribute[Any], ...] = attrs.fields(type(plugin))  # type: ignore[arg-type]
+    return {f.name: getattr(plugin, f.name) for f in fields if not f.init and f.metadata.get("state", True)}
+
+
+def load_plugin_state(plugin: Plugin, state: Mapping[str, Any]) -> None:
+    """Put a plugin's state back, tensors in place where they exist."""
+    for name, value in state.items():
+        current = getattr(plugin, name)
+        if isinstance(value, Tensor) and isinstance(current, Tensor) and current.shape == value.shape:
+            current.copy_(value)
+        else:
+            setattr(plugin, name, value)

@@ -1,0 +1,67 @@
+"""Optimizer modifiers: plugins that change how gradients become steps, or what is kept of them."""
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import ClassVar, Literal, Protocol
+
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from plastic.core.intervention import Lag
+from plastic.core.plugin import Plugin
+
+Draw = Literal["noise", "augmentation", "target"]
+Parameters = Mapping[str, Tensor]
+Gradients = Mapping[str, Tensor]
+MakeOptimizer = Callable[[Iterable[nn.Parameter]], Optimizer]
+GradientStage = Literal["ascent", "decay"]
+GRADIENT_STAGES: tuple[GradientStage, ...] = ("ascent", "decay")
+
+
+class Evaluate(Protocol):
+    """Losses and gradients of the batch in hand, at the weights or at others, without writing any."""
+
+    def __call__(
+        self, params: Parameters | None = None, redraw: frozenset[Draw] = frozenset(), noise: bool = True
+    ) -> tuple[Tensor, Gradients]:
+        """Losses [B] (unweighted) and the gradients of the training loss, clipped as the agent asks.
+
+        Args:
+            params: Weights to evaluate at; None is the model's own.
+            redraw: What is drawn or computed anew instead of kept from the first call.
+            noise: False evaluates the noisy layers at their means.
+        """
+
+
+class OptimizerModifier(Plugin):
+    """SAM, SWA, L2, optimizer reset ...: every seam's default is its identity.
+
+    Where the class has a `when`, `gradients` and `after_step` are called at those updates only.
+    """
+
+    stage: ClassVar[GradientStage] = "ascent"  # `gradients` nest: clipping, then ascent, then decay outermost
+
+    @property
+    def evaluation(self) -> str | None:
+        """The copy that acts in evaluation, once there is something in it; one claimant."""
+        return None
+
+    def optimizer(self, make: MakeOptimizer) -> MakeOptimizer:
+        """Another optimizer, or a wrapped one."""
+        return make
+
+    def start(self, params: Parameters, lag: Lag) -> None:
+        """Before the first update, and again whenever a module was replaced.
+
+        `lag(name)` gives the parameters of a copy that belongs to this plugin: it starts equal to
+        the model and every edit reaches it; apart from that, this plugin alone writes it.
+        """
+
+    def gradients(self, evaluate: Evaluate, params: Parameters) -> tuple[Tensor, Gradients]:
+        """Losses [B] for the priorities, and the gradients the optimizer steps with."""
+        return evaluate()
+
+    def after_step(self, params: Parameters, lr: float) -> None:
+        """After each optimizer step: the one place where a modifier writes, `params` and its own lag, in place."""
+
+    def edited(self, names: Collection[str]) -> None:
+        """Whole parameters of these names were overwritten by an intervention."""

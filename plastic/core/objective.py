@@ -1,0 +1,36 @@
+"""What a learner minimises."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class Objective(ABC):
+    """A loss per sample, in parts that an optimizer modifier may have redone or kept (SAM's passes)."""
+
+    def augment(self, batch: Any, generator: torch.Generator) -> Any:
+        """The batch as it is trained on; what is random here is drawn from `generator`."""
+        return batch
+
+    def target(self, model: nn.Module, copies: Mapping[str, nn.Module], batch: Any) -> Any:
+        """What the loss regards as constant (the bootstrap target); called without gradients."""
+        return None
+
+    @abstractmethod
+    def losses(self, model: nn.Module, batch: Any, target: Any) -> Tensor:
+        """Losses [B], unweighted."""
+
+    def weights(self, batch: Any) -> Tensor | None:
+        """Importance weights [B] of the mean, or None for equal ones."""
+        return None
+
+    @abstractmethod
+    def inputs(self, batch: Any) -> tuple[Tensor, ...]:
+        """What the model is called with for an augmented batch."""
+
+    @abstractmethod
+    def sample(self, generator: torch.Generator) -> Any:
+        """A batch to look at between updates: drawn uniformly, ready for `losses`, not augmented."""

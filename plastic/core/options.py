@@ -1,0 +1,207 @@
+"""Options: text and TOML values to the typed fields of attrs classes, strictly, and back."""
+
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+import attrs
+import cattrs
+
+from plastic.core.errors import UsageError, suggestion
+from plastic.core.schedule import Always, At, Every, Never, Schedule
+
+
+def fields(cls: type[Any]) -> dict[str, "attrs.Attribute[Any]"]:
+    """The options of an attrs class: the fields its constructor takes."""
+    return {field.name: field for field in attrs.fields(cls) if field.init}
+
+
+def build(cls: type[Any], options: Mapping[str, Any], owner: str) -> Any:
+    """An instance of `cls` with these options; `owner` names it in errors.
+
+    Raises:
+        UsageError: If an option is unknown, of the wrong type, or out of its range.
+    """
+    known = fields(cls)
+    hints = get_type_hints(cls)
+    values = {}
+    for name, value in options.items():
+        if name not in known:
+            raise UsageError(f"{owner} has no option {name!r}; {suggestion(name, known)}")
+        try:
+            values[name] = structure(value, hints[name], known[name].default)
+        except (ValueError, TypeError) as error:
+            raise UsageError(f"{owner}: {name} {_reason(error)}") from error
+    try:
+        return cls(**values)
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"{owner}: {_reason(error)}") from error
+
+
+def _reason(error: BaseException) -> str:
+    # attrs' validators put the attribute and the value behind the message; the first argument is the sentence
+    return " ".join(str(error.args[0] if error.args else error).split())
+
+
+def structure(value: Any, hint: Any, default: Any = None) -> Any:
+    """A TOML value as the type `hint`; nothing is coerced but an integer where a number is wanted.
+
+    Raises:
+        ValueError: If it is of another type.
+    """
+    if isinstance(hint, type) and issubclass(hint, Schedule):
+        return schedule(value, once=isinstance(default, At))
+    if value == "none" and type(None) in get_args(hint):  # TOML has no null
+        return None
+    return _converter.structure(value, hint)
+
+
+_ARTICLES = {int: "an integer", float: "a number", bool: "true or false", str: "a word", list: "a list"}
+
+
+def _exactly(kind: type, also: type | None = None) -> Callable[[Any, Any], Any]:
+    # cattrs would coerce: 1.7 to 1, 1 to "1"
+    def hook(value: Any, _: Any) -> Any:
+        if type(value) not in (kind, also):
+            raise ValueError(f"must be {_ARTICLES[kind]}, not {value!r}")
+        return kind(value)
+
+    return hook
+
+
+def _is_literal(hint: Any) -> bool:
+    return get_origin(hint) is Literal
+
+
+def _literal(value: Any, hint: Any) -> Any:
+    if value not in get_args(hint):
+        raise ValueError(f"must be one of {', '.join(map(str, get_args(hint)))}, not {value!r}")
+    return value
+
+
+_converter = cattrs.Converter(detailed_validation=False)
+_converter.register_structure_hook(int, _exactly(int))
+_converter.register_structure_hook(float, _exactly(float, also=int))
+_converter.register_structure_hook(bool, _exactly(bool))
+_converter.register_structure_hook(str, _exactly(str))
+_converter.register_structure_hook_func(_is_literal, _literal)
+
+
+def schedule(value: Any, *, once: bool) -> Schedule:
+    """A schedule from its recipe form: a count of updates, a table, `always` or `never`.
+
+    Args:
+        value: What was written.
+        once: Whether a bare count means once at it (an injection) instead of every so many (a reset).
+
+    Raises:
+        ValueError: If it is none of these.
+    """
+    if isinstance(value, Schedule):
+        return value
+    if value == "always":
+        return Always()
+    if value == "never":
+        return Never()
+    if isinstance(value, int) and not isinstance(value, bool):
+        return At(value) if once else Every(value)
+    if isinstance(value, dict):
+        kind: type[Every | At] | None = Every if "every" in value else At if "at" in value else None
+        if kind is not None:
+            table = dict(value)
+            first = table.pop("every" if kind is Every else "at")
+            extra = set(table) - set(fields(kind))
+            if extra:
+                raise ValueError(f"has no {sorted(extra)[0]!r}; {suggestion(sorted(extra)[0], fields(kind))}")
+            return kind(first, **table)
+    raise ValueError(
+        f'must be a number of updates, {{every = N, of = "updates"}}, {{at = N}}, always or never, not {value!r}'
+    )
+
+
+def _schedule_table(value: Schedule) -> Any:
+    match value:
+        case Every():
+            table: dict[str, Any] = {"every": value.period, "of": value.of}
+            table |= {"start": value.start} if value.start else {}
+            return table | ({"stop": value.stop} if value.stop is not None else {})
+        case At():
+            return {"at": value.count, "of": value.of}
+        case _:
+            return type(value).__name__.lower()
+
+
+def values(instance: Any) -> dict[str, Any]:
+    """The options of an instance, as TOML can hold them; None is the word `none`."""
+    return {name: _toml(getattr(instance, name)) for name in fields(type(instance))}
+
+
+def _toml(value: Any) -> Any:
+    if value is None:
+        return "none"
+    if isinstance(value, tuple | list | frozenset):
+        return [_toml(item) for item in value]
+    if isinstance(value, Schedule):
+        return _schedule_table(value)
+    return value
+
+
+_SPLIT = re.compile(r",(?![^{\[]*[}\]])")  # a comma that is not inside {...} or [...]
+
+
+def parse(text: str, owner: str) -> dict[str, Any]:
+    """`rho=0.05,scope=encoder` to a dictionary; values are read as TOML where they are, else as words.
+
+    >>> parse("rho=0.05,scope=encoder,adaptive=true", "sam")
+    {'rho': 0.05, 'scope': 'encoder', 'adaptive': True}
+
+    Raises:
+        UsageError: If a part has no `=`.
+    """
+    options: dict[str, Any] = {}
+    for part in filter(None, _SPLIT.split(text)):
+        name, equals, value = part.partition("=")
+        if not equals or not name.strip():
+            raise UsageError(f"{owner}: {part!r} is no NAME=VALUE")
+        options[name.strip()] = parse_value(value.strip())
+    return options
+
+
+def parse_value(text: str) -> Any:
+    """A TOML value, or the text itself where it is none.
+
+    >>> parse_value("4"), parse_value("ALE/Pong-v5"), parse_value('{every = 10, of = "frames"}')
+    (4, 'ALE/Pong-v5', {'every': 10, 'of': 'frames'})
+    """
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+Validator = Callable[[Any, "attrs.Attribute[Any]", Any], None]
+
+
+def between(low: float, high: float | None = None, *, above: bool = False) -> Validator:
+    """An attrs validator for a range, ends included (`above` leaves `low` out), with a readable message."""
+
+    def check(instance: Any, attribute: "attrs.Attribute[Any]", value: Any) -> None:
+        if value is None:
+            return
+        if value < low or (above and value == low) or (high is not None and value > high):
+            sign = "above" if above else "at least"
+            limit = f"{sign} {low:g}" if high is None else f"between {low:g} and {high:g}"
+            raise ValueError(f"{attribute.name} must be {limit}, not {value!r}")
+
+    return check
+
+
+def one_of(*words: str) -> Validator:
+    """An attrs validator for a closed list of words."""
+
+    def check(instance: Any, attribute: "attrs.Attribute[Any]", value: Any) -> None:
+        if value not in words:
+            raise ValueError(f"{attribute.name} must be one of {', '.join(words)}, not {value!r}")
+
+    return check

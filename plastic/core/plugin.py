@@ -1,0 +1,37 @@
+"""What the three kinds of plugins share: a name, what they claim, and when they are due."""
+
+from abc import ABC
+from collections.abc import Mapping
+from typing import ClassVar, Literal, get_args
+
+from plastic.core.schedule import Clock, Schedule
+
+Claim = Literal["activation", "normalisation", "ascent", "weight decay", "evaluation copy"]
+CLAIMS: frozenset[Claim] = frozenset(get_args(Claim))
+
+Change = Literal["structure", "parameters", "copies", "gradients", "optimizer state", "evaluation", "knobs"]
+CHANGES: frozenset[Change] = frozenset(get_args(Change))
+
+LIVE: Mapping[str, bool] = {"state": False}  # metadata of a field that `start` wires up and no checkpoint holds
+
+
+class Plugin(ABC):
+    """An attrs class whose fields are its options; fields with `init=False` are its state.
+
+    The state, tensors or JSON scalars, is checkpointed. A plugin that acts at moments has a field
+    `when`, a `Schedule`; others have none. A field `layers` or `scope` selects parts of the network.
+    """
+
+    name: ClassVar[str]
+    claims: ClassVar[frozenset[Claim]] = frozenset()  # what no other plugin of the run may also claim
+    changes: ClassVar[frozenset[Change]] = frozenset()  # what a check may expect to see changed
+
+    def due(self, clock: Clock) -> bool:
+        """Whether this tick is a moment of the plugin; always, for one that has no `when`."""
+        when: Schedule | None = getattr(self, "when", None)
+        return when is None or when(clock)
+
+    def overrides(self, seam: str) -> bool:
+        """Whether this class does anything at `seam`, the name of one of its kind's methods."""
+        kind = next(base for base in type(self).__mro__ if Plugin in base.__bases__)
+        return getattr(type(self), seam) is not getattr(kind, seam)

@@ -1,0 +1,29 @@
+"""Settings of a run that are neither the agent's nor the environment's."""
+
+from attrs import field, frozen
+
+from plastic.core.options import between
+
+
+@frozen
+class Settings:
+    """How a run is carried out; set by `--set NAME=VALUE`.
+
+    Attributes:
+        threads: Of torch. Runs are only bit for bit the same at the same number. More than one per
+            run is slower as soon as another process is busy.
+        log_every: Agent steps between records of loss and gradient norm.
+        evaluate_every: Agent steps between evaluations; none evaluates at the end alone.
+        eval_episodes: Games an evaluation averages; none takes the number of the environment's protocol.
+        eval_envs: Environments an evaluation plays side by side.
+        checkpoint_every: Agent steps between checkpoints.
+        checkpoint_keep: How many checkpoints are kept.
+    """
+
+    threads: int = field(default=1, validator=between(1))
+    log_every: int = field(default=1_000, validator=between(1))
+    evaluate_every: int | None = field(default=None, validator=between(1))
+    eval_episodes: int | None = field(default=None, validator=between(0))
+    eval_envs: int = field(default=8, validator=between(1))
+    checkpoint_every: int = field(default=10_000, validator=between(1))
+    checkpoint_keep: int = field(default=1, validator=between(1))

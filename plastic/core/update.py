@@ -1,0 +1,135 @@
+"""One update's losses and gradients: evaluated once, or as often as the modifiers in charge ask."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+from attrs import define, field
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from plastic.core.intervention import PlasticityIntervention
+from plastic.core.layers.noisy import noises, silenced
+from plastic.core.modifier import Draw, Evaluate, Gradients, OptimizerModifier, Parameters
+from plastic.core.objective import Objective
+
+
+class Loss(nn.Module):
+    """The objective as a module that holds the model, so that it can be called with other weights."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        copies: Mapping[str, nn.Module],
+        objective: Objective,
+        penalties: Sequence[PlasticityIntervention],
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.copies = copies  # a plain mapping: copies are no part of what is differentiated
+        self.objective = objective
+        self.penalties = penalties
+        noise = {id(buffer) for sample in noises(model) for buffer in sample.buffers()}
+        self.statistics = {f"model.{name}": buffer for name, buffer in model.named_buffers() if id(buffer) not in noise}
+
+    def forward(self, batch: Any, target: Any, want_target: bool) -> Any:
+        """The bootstrap target, or the losses [B] and the scalar that is differentiated."""
+        if want_target:
+            return self.objective.target(self.model, self.copies, batch)
+        losses = self.objective.losses(self.model, batch, target)
+        weights = self.objective.weights(batch)
+        scalar = (losses if weights is None else weights * losses).mean()
+        for intervention in self.penalties:
+            scalar = scalar + intervention.penalty(self.model, self.objective.inputs(batch))
+        return losses, scalar
+
+
+@define(eq=False)
+class Evaluation:
+    """The `Evaluate` of one update. The first call draws, and later ones keep what is not redrawn.
+
+    Buffers that a forward pass advances (batch statistics, power iterations) advance in the first
+    call only. Without noise the evaluated model is at its means; its copies keep theirs.
+    """
+
+    loss: Loss
+    params: Mapping[str, Tensor]
+    batch: Any  # as it came from replay
+    draw_noise: Callable[[], None]
+    generator: torch.Generator  # of the augmentation
+    max_grad_norm: float | None = None
+    norms: list[Tensor] = field(factory=list)  # of the gradients, before clipping, one a call
+    _augmented: Any = None
+    _target: Any = None
+    _calls: int = 0
+
+    def __call__(
+        self, params: Parameters | None = None, redraw: frozenset[Draw] = frozenset(), noise: bool = True
+    ) -> tuple[Tensor, Gradients]:
+        """See `plastic.core.modifier.Evaluate`."""
+        first = self._calls == 0
+        self._calls += 1
+        if first or "noise" in redraw:
+            self.draw_noise()
+        if first or "augmentation" in redraw:
+            with torch.no_grad():
+                self._augmented = self.loss.objective.augment(self.batch, self.generator)
+        at = self.params if params is None else {k: v.detach().requires_grad_() for k, v in params.items()}
+        call = self._caller(at, moved=params is not None, first=first)
+        with nullcontext() if noise else silenced(self.loss.model):
+            if first or "target" in redraw:
+                with torch.no_grad():
+                    self._target = call(self._augmented, None, True)
+            losses, scalar = call(self._augmented, self._target, False)
+        gradients = _owned(torch.autograd.grad(scalar, list(at.values()), materialize_grads=True))
+        if self.max_grad_norm is not None:
+            self._clip(gradients, self.max_grad_norm)
+        return losses.detach(), dict(zip(at, gradients, strict=True))
+
+    def _caller(self, params: Parameters, *, moved: bool, first: bool) -> Callable[..., Any]:
+        statistics = self.loss.statistics
+        if not moved and (first or not statistics):
+            return self.loss
+        tensors = {f"model.{name}": value for name, value in params.items()}
+        if not first:
+            tensors |= {name: buffer.clone() for name, buffer in statistics.items()}
+        return lambda *arguments: functional_call(self.loss, tensors, arguments)
+
+    @torch.no_grad()
+    def _clip(self, gradients: tuple[Tensor, ...], limit: float) -> None:
+        norm = torch.stack(torch._foreach_norm(gradients)).norm()
+        self.norms.append(norm)
+        torch._foreach_mul_(gradients, (limit / (norm + 1e-6)).clamp(max=1.0))
+
+
+def _owned(gradients: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    # autograd may hand the same tensor to two parameters (the gradient of a sum); they are changed in place
+    if len({gradient.data_ptr() for gradient in gradients}) == len(gradients):
+        return gradients
+    return tuple(gradient.clone() for gradient in gradients)
+
+
+def nest(modifiers: Sequence[OptimizerModifier], evaluate: Evaluate, params: Parameters) -> tuple[Tensor, Gradients]:
+    """Losses and gradients with the modifiers around the evaluation, the last one outermost."""
+    for modifier in modifiers:
+        evaluate = _around(modifier, evaluate, params)
+    return evaluate()
+
+
+def _around(modifier: OptimizerModifier, inner: Evaluate, origin: Parameters) -> Evaluate:
+    def outer(
+        params: Parameters | None = None, redraw: frozenset[Draw] = frozenset(), noise: bool = True
+    ) -> tuple[Tensor, Gradients]:
+        pending = redraw  # what the outer modifier wants redrawn, this one's first call redraws
+
+        def evaluate(
+            params: Parameters | None = params, redraw: frozenset[Draw] = frozenset(), noise: bool = noise
+        ) -> tuple[Tensor, Gradients]:
+            nonlocal pending
+            redraw, pending = redraw | pending, frozenset()
+            return inner(params, redraw, noise)
+
+        return modifier.gradients(evaluate, origin if params is None else params)
+
+    return outer
