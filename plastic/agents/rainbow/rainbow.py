@@ -1,0 +1,249 @@
+"""The Rainbow agent."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, Literal
+
+import gymnasium
+import numpy as np
+import torch
+from attrs import define, field
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from plastic.agents.augmentation import to_float
+from plastic.agents.rainbow import networks
+from plastic.agents.rainbow.c51 import atoms, expected
+from plastic.agents.rainbow.loss import RainbowLoss
+from plastic.agents.rainbow.presets import DEFAULTS, PRESETS
+from plastic.agents.replay import Replay
+from plastic.core.agent import Act, Agent, Site, observations_of
+from plastic.core.errors import UsageError
+from plastic.core.evaluating import evaluating
+from plastic.core.learner import Knobs, Learner
+from plastic.core.options import between
+from plastic.core.streams import generator
+
+_positive = between(0, above=True)
+_share = between(0, 1)
+_count = between(1)
+
+
+@define(eq=False)
+class Rainbow(Agent):
+    """Rainbow (Hessel et al., 2018, arXiv:1710.02298) as data-efficient DrQ-Rainbow on Atari-100k (spec C1).
+
+    Attributes:
+        encoder: `nature`, or the two large convolutions of `data_efficient`; vectors have an own one.
+        hidden: Width of the hidden layers of the head, and of the encoder of vectors.
+        noisy: Whether the head explores by noisy layers.
+        noisy_sigma: Their sigma_0.
+        dueling: Whether the head has two streams.
+        double: Whether the online network picks the next action.
+        atoms: Of the return distribution.
+        v_min: Lowest atom.
+        v_max: Highest atom.
+        n_step: Rewards in a target.
+        discount: Per agent step.
+        batch_size: Transitions of an update.
+        replay_ratio: Updates per agent step, below 1 too.
+        replay_capacity: Agent steps kept.
+        learning_starts: Agent steps with random actions; the first update follows the last of them.
+        priority_exponent: 0 is uniform replay.
+        priority_weight: Of the importance weights at first; it rises to 1 over the run.
+        learning_rate: Adam's. 1e-4 in the paper's table, 1.414e-4 in its code.
+        adam_eps: 1.5e-4 in every code; the paper's table has a typo.
+        max_grad_norm: The gradient is clipped to this norm.
+        target_rate: How far the target network moves at a time; 1 copies.
+        target_period: How many updates apart.
+        acting: Which network acts in training and evaluation.
+        epsilon: Share of random actions in training after the start.
+        epsilon_evaluation: Share of random actions in evaluation.
+        augmentation: Whether images are augmented.
+        shift: Largest random shift in pixels.
+        intensity: Scale of the random intensity.
+        probe_batch: Observations that probes look at.
+    """
+
+    name = "rainbow"
+    presets = PRESETS
+    defaults = DEFAULTS
+    actions = "discrete"
+
+    encoder: networks.Encoder = "nature"
+    hidden: int = field(default=512, validator=_count)
+    noisy: bool = True
+    noisy_sigma: float = field(default=0.5, validator=between(0))
+    dueling: bool = True
+    double: bool = True
+    atoms: int = field(default=51, validator=between(2))
+    v_min: float = -10.0
+    v_max: float = 10.0
+    n_step: int = field(default=10, validator=_count)
+    discount: float = field(default=0.99, validator=_share)
+    batch_size: int = field(default=32, validator=_count)
+    replay_ratio: float = field(default=2.0, validator=_positive)
+    replay_capacity: int = field(default=100_000, validator=_count)
+    learning_starts: int = field(default=2_000, validator=_count)
+    priority_exponent: float = field(default=0.5, validator=between(0))
+    priority_weight: float = field(default=0.4, validator=_share)
+    learning_rate: float = field(default=1e-4, validator=between(0))
+    adam_eps: float = field(default=1.5e-4, validator=_positive)
+    max_grad_norm: float = field(default=10.0, validator=_positive)
+    target_rate: float = field(default=0.01, validator=between(0, 1, above=True))
+    target_period: int = field(default=1, validator=_count)
+    acting: Literal["target", "online"] = "target"
+    epsilon: float = field(default=0.0, validator=_share)
+    epsilon_evaluation: float = field(default=0.001, validator=_share)
+    augmentation: bool = True
+    shift: int = field(default=4, validator=between(0))
+    intensity: float = field(default=0.05, validator=between(0))
+    probe_batch: int = field(default=512, validator=_count)
+
+    learners: Mapping[str, Learner] = field(init=False)
+    knobs: Knobs = field(init=False)
+    _site: Site = field(init=False)
+    _replay: Replay = field(init=False)
+    _support: Tensor = field(init=False)
+    _batches: torch.Generator = field(init=False)
+    _exploration: torch.Generator = field(init=False)
+
+    def begin(self, site: Site) -> None:
+        """See `Agent.begin`."""
+        if not isinstance(site.action_space, gymnasium.spaces.Discrete):
+            raise UsageError(f"rainbow needs discrete actions; this environment has {site.action_space}")
+        self._site = site
+        shape = site.observation_space.shape
+        self.knobs = {
+            "replay_ratio": self.replay_ratio,
+            "learning_rate": self.learning_rate,
+            "augmentation": self.augmentation,
+            "n_step": self.n_step,
+            "discount": self.discount,
+        }
+        self._support = atoms(self.v_min, self.v_max, self.atoms).to(site.device)
+        self._batches = generator(site.seed, "replay", device=site.device)
+        self._exploration = generator(site.seed, "exploration")
+        self._replay = Replay(
+            capacity=self.replay_capacity,
+            observation_shape=shape,
+            dtype=torch.uint8 if site.observation_space.dtype == np.uint8 else torch.float32,
+            frame_stack=site.frame_stack,
+            n_step=self.n_step,
+            discount=self.discount,
+            priority_exponent=self.priority_exponent,
+            device=site.device,
+        )
+        objective = RainbowLoss(
+            self._replay, self._support, self.double, self.shift, self.intensity, self.probe_batch, self.knobs
+        )
+        learner = Learner(
+            "rainbow",
+            lambda: self._network(shape, int(site.action_space.n)),  # type: ignore[attr-defined]
+            objective,
+            partial(torch.optim.Adam, lr=self.learning_rate, eps=self.adam_eps, fused=True),
+            plugins=site.plugins,
+            clock=site.clock,
+            seed=site.seed,
+            device=site.device,
+            max_grad_norm=self.max_grad_norm,
+            knobs=self.knobs,
+        )
+        learner.follow("target", rate=self.target_rate, period=self.target_period)
+        learner.draw_noise()
+        self.learners = {"rainbow": learner}
+
+    def _network(self, shape: tuple[int, ...], actions: int) -> nn.Module:
+        if observations_of(self._site.observation_space) == "image":
+            encoder = networks.image_encoder(self.encoder, shape[0])
+        else:
+            encoder = networks.vector_encoder(shape[0], self.hidden)
+        linear = networks.noisy(self.noisy_sigma) if self.noisy else nn.Linear
+        features = networks.width_after(encoder, shape)
+        head = networks.Head(features, self.hidden, actions, self.atoms, linear, dueling=self.dueling)
+        scale = 2**-0.5 if self.dueling else 1.0
+        # convolutions on a CPU are faster in this layout; the values are the same
+        network: nn.Module = networks.Network(encoder, head, scale).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return network
+
+    def start_episode(self, observation: NDArray[Any]) -> None:
+        """See `Agent.start_episode`."""
+        self._replay.start(observation)
+
+    def act(self, observation: NDArray[Any]) -> int:
+        """Random to the end of `learning_starts`, then greedy on the noise of the last update."""
+        starting = self._site.clock.now.agent_steps < self.learning_starts
+        if starting or (self.epsilon > 0 and self._chance(self._exploration) < self.epsilon):
+            return self._any_action(self._exploration)
+        model = self._model(self.acting)
+        return int(self._greedy(model, observation[None])[0])
+
+    def observe(self, action: Any, reward: float, observation: NDArray[Any], terminated: bool, truncated: bool) -> None:
+        """See `Agent.observe`."""
+        self._replay.add(action, reward, observation, terminated, truncated)
+
+    def update(self) -> None:
+        """Draw a batch by priority, take a step, write the new priorities."""
+        if self.knobs["n_step"] != self._replay.n_step:
+            self._replay.n_step = int(self.knobs["n_step"])
+        if self.knobs["discount"] != self._replay.discount:
+            self._replay.discount = self.knobs["discount"]
+        learner = self.learners["rainbow"]
+        batch = self._replay.sample(self.batch_size, self._beta(), self._batches)
+        losses = learner.update(batch)
+        self._replay.set_priorities(batch.index, losses)
+
+    def _beta(self) -> float:
+        clock = self._site.clock
+        passed = min(1.0, clock.now.updates / max(1, clock.total.updates))
+        return self.priority_weight + (1 - self.priority_weight) * passed
+
+    def policy(self, generator: torch.Generator) -> Act:
+        """Greedy at the means of the noisy layers, but for a share of `epsilon_evaluation`."""
+
+        def act(observations: NDArray[Any]) -> NDArray[Any]:
+            model = self._model(self.learners["rainbow"].evaluation or self.acting)
+            with evaluating(model):
+                actions = self._greedy(model, observations)
+            chances = torch.rand(len(observations), generator=generator)
+            anything = torch.randint(self._actions, (len(observations),), generator=generator)
+            return np.where(chances < self.epsilon_evaluation, anything, actions)
+
+        return act
+
+    def _model(self, name: str) -> nn.Module:
+        learner = self.learners["rainbow"]
+        return learner.model if name == "online" else learner.copies[name]
+
+    @torch.no_grad()
+    def _greedy(self, model: nn.Module, observations: NDArray[Any]) -> NDArray[Any]:
+        inputs = to_float(torch.from_numpy(observations).to(self._site.device), channels_last=True)
+        values = expected(torch.softmax(model(inputs), dim=2), self._support)
+        actions: NDArray[Any] = values.argmax(1).cpu().numpy()
+        return actions
+
+    @property
+    def _actions(self) -> int:
+        return int(self._site.action_space.n)  # type: ignore[attr-defined]
+
+    def _any_action(self, generator: torch.Generator) -> int:
+        return int(torch.randint(self._actions, (), generator=generator))
+
+    def _chance(self, generator: torch.Generator) -> float:
+        return float(torch.rand((), generator=generator))
+
+    def state_dict(self) -> dict[str, Any]:
+        """See `Agent.state_dict`."""
+        return {
+            "replay": self._replay.state_dict(),
+            "batches": self._batches.get_state(),
+            "exploration": self._exploration.get_state(),
+            "knobs": dict(self.knobs),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """See `Agent.load_state_dict`."""
+        self._replay.load_state_dict(state["replay"])
+        self._batches.set_state(state["batches"])
+        self._exploration.set_state(state["exploration"])
+        self.knobs.update(state["knobs"])
