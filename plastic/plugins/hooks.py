@@ -1,0 +1,37 @@
+"""The built-in plugins come in by the same hooks as anybody's."""
+
+from plastic.core.hookspecs import hookimpl
+from plastic.core.intervention import PlasticityIntervention
+from plastic.core.modifier import OptimizerModifier
+from plastic.core.probe import Probe
+from plastic.plugins.interventions.crelu import ConcatenatedReLU
+from plastic.plugins.interventions.layer_norm import LayerNorm
+from plastic.plugins.interventions.plasticity_injection import PlasticityInjection
+from plastic.plugins.interventions.reset import Reset
+from plastic.plugins.interventions.shrink_perturb import ShrinkPerturb
+from plastic.plugins.modifiers.l2 import L2
+from plastic.plugins.modifiers.sam import SAM
+from plastic.plugins.modifiers.swa import SWA
+from plastic.plugins.probes.active_units import ActiveUnits
+from plastic.plugins.probes.dormant_units import DormantUnits
+from plastic.plugins.probes.feature_rank import FeatureRank
+from plastic.plugins.probes.gradient_norm import GradientNorm
+from plastic.plugins.probes.weight_norm import WeightNorm
+
+
+@hookimpl
+def plastic_modifiers() -> list[type[OptimizerModifier]]:
+    """SAM, SWA, L2."""
+    return [SAM, SWA, L2]
+
+
+@hookimpl
+def plastic_interventions() -> list[type[PlasticityIntervention]]:
+    """Layer norm, CReLU, reset, shrink and perturb, injection."""
+    return [LayerNorm, ConcatenatedReLU, Reset, ShrinkPerturb, PlasticityInjection]
+
+
+@hookimpl
+def plastic_probes() -> list[type[Probe]]:
+    """Units, norms and ranks."""
+    return [ActiveUnits, DormantUnits, WeightNorm, GradientNorm, FeatureRank]

@@ -1,0 +1,1 @@
+"""What changes the network or its training to keep it able to learn."""

@@ -1,0 +1,1 @@
+"""What changes how gradients become steps, or what is kept of them."""
