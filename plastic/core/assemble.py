@@ -13,7 +13,7 @@ from plastic.core.agent import Agent, Observations, Preset, Site, observations_o
 from plastic.core.environment import Env, EnvFamily
 from plastic.core.errors import UsageError, suggestion
 from plastic.core.intervention import BUILD_STAGES, PlasticityIntervention
-from plastic.core.modifier import GRADIENT_STAGES, OptimizerModifier
+from plastic.core.modifier import MODIFIER_STAGES, OptimizerModifier
 from plastic.core.plugin import Plugin
 from plastic.core.recipe import Chosen, Recipe
 from plastic.core.registry import Registry
@@ -53,8 +53,13 @@ def assemble(recipe: Recipe, registry: Registry) -> Assembly:
     mine, agents, envs = _sort_settings(recipe.settings, agent_class, family_class)
     family: EnvFamily = options.build(family_class, envs, family_class.name)
     env = family.make(task)
-    observations = observations_of(env.observation_space)
-    name = recipe.preset or agent_class.defaults[observations]
+    observation_space = env.observation_space
+    if not isinstance(observation_space, gymnasium.spaces.Box):
+        raise UsageError(f"{task} gives observations of {observation_space}; agents need arrays, a Box")
+    observations = observations_of(observation_space)
+    name = recipe.preset or agent_class.defaults.get(observations)
+    if name is None:
+        raise UsageError(f"{recipe.agent} has no preset for {observations}s, which {task} gives; name one by --preset")
     preset = find_preset(agent_class, name, observations)
     agent: Agent = options.build(agent_class, {**preset.settings, **agents}, recipe.agent)
     chosen = merged(preset.plugins, recipe.plugins)
@@ -62,8 +67,6 @@ def assemble(recipe: Recipe, registry: Registry) -> Assembly:
     refuse_conflicts(plugins)
     settings: Settings = options.build(Settings, mine, "run")
     clock = Clock(total=_totals(recipe.steps, agent, frame_skip(env)))
-    observation_space = env.observation_space
-    assert isinstance(observation_space, gymnasium.spaces.Box)
     agent.begin(
         Site(
             observation_space=observation_space,
@@ -90,6 +93,8 @@ def _device(name: str) -> torch.device:
         device = torch.device(name)
     except RuntimeError as error:
         raise UsageError(f"no device {name!r}; use cpu, cuda or cuda:N") from error
+    if device.type not in ("cpu", "cuda"):
+        raise UsageError(f"no device {name!r}; use cpu, cuda or cuda:N")
     if device.type == "cuda" and not torch.cuda.is_available():
         raise UsageError("no CUDA device is available here; leave --device out to run on the CPU")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
@@ -196,7 +201,7 @@ def in_order_of_effect(plugins: Sequence[Plugin]) -> list[Plugin]:
             built = plugin.overrides("build")
             return BUILD_STAGES.index(plugin.stage) if built else 20
         if isinstance(plugin, OptimizerModifier):
-            return 10 + GRADIENT_STAGES.index(plugin.stage)
+            return 10 + MODIFIER_STAGES.index(plugin.stage)
         return 30
 
     return sorted(plugins, key=stage)

@@ -4,7 +4,9 @@ import json
 import os
 import tempfile
 import zipfile
+from collections import OrderedDict
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -17,7 +19,9 @@ from plastic.core.errors import RunError, UsageError
 FORMAT = 1
 _MAGIC = b"plastic checkpoint\n"
 _END = b"\ncomplete\n"
+_PLAIN = (bool, int, float, str, bytes, type(None))
 _IN_MEMORY = 64 * 2**20  # bytes; a larger state is unpacked to a temporary file
+_CHUNK = 2**20  # bytes
 
 
 def write(path: Path, state: Mapping[str, Any], about: Mapping[str, Any]) -> None:
@@ -29,8 +33,9 @@ def write(path: Path, state: Mapping[str, Any], about: Mapping[str, Any]) -> Non
         about: What is worth knowing without reading the state; JSON, in the first line.
 
     Raises:
-        RunError: If it cannot be written; what was there before is untouched.
+        RunError: If it cannot be written or could not be read back; what was there before is untouched.
     """
+    _refuse_unreadable(dict(state), "")
     partial = path.with_name(f".{path.name}.partial")
     try:
         with partial.open("wb") as file:
@@ -44,9 +49,24 @@ def write(path: Path, state: Mapping[str, Any], about: Mapping[str, Any]) -> Non
         partial.replace(path)
         _sync_folder(path.parent)
     except (OSError, RuntimeError, zstandard.ZstdError) as error:  # torch wraps what the stream raises
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink()
         cause = error if isinstance(error, OSError) else error.__context__ or error
         raise RunError(f"cannot write the checkpoint {path}: {_why(cause)}") from error
+
+
+def _refuse_unreadable(value: Any, path: str) -> None:
+    # torch writes whatever can be pickled, and then refuses to read it: too late for the run
+    if type(value) in (dict, OrderedDict):
+        for key, item in value.items():
+            _refuse_unreadable(item, f"{path}.{key}" if path else str(key))
+    elif type(value) in (list, tuple):
+        for place, item in enumerate(value):
+            _refuse_unreadable(item, f"{path}.{place}")
+    elif type(value) not in _PLAIN and not isinstance(value, torch.Tensor):
+        raise RunError(
+            f"a checkpoint cannot hold the {type(value).__name__} at {path}; keep tensors and plain values in a state"
+        )
 
 
 def _why(error: BaseException) -> str:
@@ -71,7 +91,7 @@ def about(path: Path) -> dict[str, Any]:
         with path.open("rb") as file:
             if file.read(len(_MAGIC)) != _MAGIC:
                 raise UsageError(f"{path} is no checkpoint of plastic")
-            header: dict[str, Any] = json.loads(file.readline())
+            header = json.loads(file.readline())
             file.seek(0, os.SEEK_END)
             file.seek(max(0, file.tell() - len(_END)))
             complete = file.read() == _END
@@ -79,12 +99,14 @@ def about(path: Path) -> dict[str, Any]:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error
     except ValueError as error:
         raise UsageError(f"{path} is damaged: its first line cannot be read") from error
-    if header.get("format", 0) > FORMAT:
+    if not isinstance(header, dict) or not isinstance(header.get("format"), int):
+        raise UsageError(f"{path} is damaged: its first line says no format")
+    if header["format"] > FORMAT:
         raise UsageError(
             f"{path} was written by plastic {header.get('plastic')}, which is newer; update plastic to read it"
         )
     if not complete:
-        raise UsageError(f"{path} is cut off; resume from an older checkpoint")
+        raise UsageError(f"{path} is cut off; delete it to go on from the checkpoint before it")
     return header
 
 
@@ -101,7 +123,9 @@ def read(path: Path) -> dict[str, Any]:
         with path.open("rb") as file, tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY) as unpacked:
             file.readline()
             file.readline()
-            zstandard.ZstdDecompressor().copy_stream(file, unpacked)
+            frame = zstandard.ZstdDecompressor().decompressobj()  # which stops before the mark behind it
+            while not frame.eof and (chunk := file.read(_CHUNK)):
+                unpacked.write(frame.decompress(chunk))
             unpacked.seek(0)
             state: dict[str, Any] = torch.load(unpacked, map_location="cpu", weights_only=True)
     except (zstandard.ZstdError, RuntimeError, UnpicklingError, zipfile.BadZipFile, EOFError) as error:

@@ -1,7 +1,7 @@
 """Families of environments: where tasks come from and how their scores are normalised."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import gymnasium
@@ -21,6 +21,7 @@ class EnvFamily(ABC):
       the raw one as `raw_reward`.
     * An attribute `frame_stack`: how many frames of equal shape the first axis of an observation
       holds, newest last (1 where it is missing). Frames before the start of an episode are zeros.
+      And `frame_skip`: how many frames an agent step is (1 where it is missing).
     """
 
     name: ClassVar[str]
@@ -41,3 +42,7 @@ class EnvFamily(ABC):
     def normalise(self, task: str, score: float) -> float | None:
         """The score on the family's common scale, or None if it has none."""
         return None
+
+    def references(self, task: str) -> Mapping[str, float]:
+        """Scores that the common scale is measured by, by whose they are (`random`, `human`)."""
+        return {}

@@ -8,16 +8,12 @@ from torch import nn
 
 @contextmanager
 def evaluating(*models: nn.Module) -> Iterator[None]:
-    """Inside, the models are in evaluation mode; outside, each module is in the mode it was in.
-
-    Modules that come in meanwhile are in training mode afterwards.
-    """
-    modes = {id(module): module.training for model in models for module in model.modules()}
+    """Inside, the models are in evaluation mode; outside, each module is in the mode it was in."""
+    modes = {module: module.training for model in models for module in model.modules()}
     for model in models:
         model.eval()
     try:
         yield
     finally:
-        for model in models:
-            for module in model.modules():
-                module.training = modes.get(id(module), True)
+        for module, training in modes.items():
+            module.training = training

@@ -37,11 +37,13 @@ class LaggedCopy:
         self._own_buffers = _buffers(self.module)
         self._followed_buffers = _buffers(source)
 
-    def name(self, parameter: str) -> str | None:
-        """What the model's parameter of this name is called in the copy; None if it is not in it."""
+    def name(self, path: str) -> str | None:
+        """What the model's parameter or module at `path` is called in the copy; None if it is not in it."""
         if not self.path:
-            return parameter
-        return parameter.removeprefix(f"{self.path}.") if parameter.startswith(f"{self.path}.") else None
+            return path
+        if path == self.path:
+            return ""
+        return path.removeprefix(f"{self.path}.") if path.startswith(f"{self.path}.") else None
 
     @torch.no_grad()
     def follow(self, update: int) -> None:

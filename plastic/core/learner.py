@@ -1,7 +1,8 @@
 """The learner: one network, one optimizer, and the one place that writes either."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from copy import deepcopy
 from functools import cache
 from typing import Any
 
@@ -17,7 +18,7 @@ from plastic.core.intervention import BUILD_STAGES, PlasticityIntervention
 from plastic.core.lagged_copy import LaggedCopy
 from plastic.core.layers import draw_noise
 from plastic.core.layers.noisy import noises
-from plastic.core.modifier import GRADIENT_STAGES, MakeOptimizer, OptimizerModifier, Parameters
+from plastic.core.modifier import MODIFIER_STAGES, MakeOptimizer, OptimizerModifier, Parameters
 from plastic.core.modules import put
 from plastic.core.moments import clear_moments, clear_step
 from plastic.core.objective import Objective
@@ -90,10 +91,9 @@ class Learner:
         self._make_optimizer = optimizer
         for modifier in self._modifiers:
             self._make_optimizer = modifier.optimizer(self._make_optimizer)
-        self._ascending = sorted(
-            (m for m in self._modifiers if m.overrides("gradients")), key=lambda m: GRADIENT_STAGES.index(m.stage)
-        )
-        self._stepping = [m for m in self._modifiers if m.overrides("after_step")]
+        by_stage = sorted(self._modifiers, key=lambda m: MODIFIER_STAGES.index(m.stage))
+        self._ascending = [m for m in by_stage if m.overrides("gradients")]
+        self._stepping = [m for m in by_stage if m.overrides("after_step")]
         self._penalising = [i for i in self._interventions if i.overrides("penalty")]
         self._editing = [i for i in self._interventions if i.overrides("edits")]
         self._noise = generator(seed, name, "noise", device=self.device)
@@ -115,7 +115,7 @@ class Learner:
                 model = intervention.build(model)
             for done in self._history:
                 wrap = getattr(self.plugins[done.plugin], done.method)
-                put(model, done.path, wrap(model.get_submodule(done.path)))
+                model = put(model, done.path, wrap(model.get_submodule(done.path)))
         return model.to(self.device)
 
     def _index(self) -> None:
@@ -141,7 +141,12 @@ class Learner:
         """Keep a copy that follows the model (or its part at `path`) after every update.
 
         The copy starts equal to the model. It moves `rate` of the way every `period` updates.
+
+        Raises:
+            UsageError: If a copy of that name is there already, an agent's or a plugin's.
         """
+        if name in self._lagged:
+            raise UsageError(f"{self.name} has a copy {name!r} already; choose another name")
         self._lagged[name] = LaggedCopy(self.model, rate=rate, period=period, path=path)
         self.copies[name] = self._lagged[name].module
         self._index()
@@ -153,6 +158,10 @@ class Learner:
             self.follow(name, rate=0)
         own = dict(self.copies[name].named_parameters())
         return {parameter: own[parameter] for parameter in self.params}
+
+    def followed(self, copy: str) -> nn.Module:
+        """What the copy of this name is a copy of: the model, or a part of it."""
+        return self.model.get_submodule(self._lagged[copy].path)
 
     @property
     def evaluation(self) -> str | None:
@@ -186,7 +195,7 @@ class Learner:
             if rate is not None and group["lr"] != rate:
                 group["lr"] = rate
         for name, parameter in self.params.items():
-            parameter.grad = gradients[name]
+            parameter.grad = _laid_out_as(parameter, gradients[name])
         self.optimizer.step()
         for parameter in self.params.values():
             parameter.grad = None
@@ -198,7 +207,7 @@ class Learner:
     def _note(self, losses: Tensor, norms: Sequence[Tensor]) -> None:
         loss = losses.mean()
         now = torch.full_like(self._bad_update, self.updates)
-        first = (self._bad_update < 0) & ~torch.isfinite(loss)
+        first = (self._bad_update < 0) & ~torch.isfinite(sum(norms, loss))
         self._bad_update = torch.where(first, now, self._bad_update)
         self._add("loss", loss)
         if norms:
@@ -218,9 +227,16 @@ class Learner:
         return means
 
     def bad_update(self) -> int | None:
-        """The first update whose loss was not finite, or None; waits for the device."""
+        """The update since which loss, gradient or weights are known not to be finite, or None.
+
+        Waits for the device. The weights are looked at as well, because no loss has seen yet what the
+        last step and the edits after it made of them.
+        """
         update = int(self._bad_update)
-        return None if update < 0 else update
+        if update >= 0:
+            return update
+        finite = torch.stack([parameter.isfinite().all() for parameter in self.params.values()])
+        return None if bool(finite.all()) else self.updates
 
     # ---------------------------------------------------------------- looking and writing
 
@@ -237,13 +253,15 @@ class Learner:
         if not probes and not editing:
             return measured
         batch = self._batch_to_look_at()
-        with self._looking():
-            for probe in probes:
-                label = self._label(probe)
-                for key, value in probe.measure(self._subject(probe, batch)).items():
-                    measured[f"{label}/{key}"] = value
-            for intervention in editing:
-                self.write(intervention.edits(self._subject(intervention, batch)), by=intervention)
+        for probe in probes:
+            with self._looking(probe):
+                seen = probe.measure(self._subject(probe, batch))
+            measured |= {f"{self._label(probe)}/{key}": value for key, value in seen.items()}
+        for intervention in editing:
+            with self._looking(intervention):  # to the end, before the first edit is written
+                edits = tuple(intervention.edits(self._subject(intervention, batch)))
+            with self._own_stream(intervention, "write"):
+                self.write(edits, by=intervention)
         return measured
 
     def _batch_to_look_at(self) -> Callable[[], Any]:
@@ -255,14 +273,20 @@ class Learner:
         place = next(place for place, other in enumerate(same) if other is plugin)
         return plugin.name if place == 0 else f"{plugin.name}-{place + 1}"
 
+    def _labels(self, plugin: Plugin) -> tuple[str | int, ...]:
+        return self.name, self._label(plugin), self.clock.now.updates
+
+    def _own_stream(self, plugin: Plugin, moment: str) -> AbstractContextManager[None]:
+        # what a plugin draws from torch's global generator neither shifts the run nor another plugin
+        return seeded(derive(self.seed, *self._labels(plugin), moment))
+
     @contextmanager
-    def _looking(self) -> Iterator[None]:
-        labels = ("looking", self.clock.now.updates)
-        with evaluating(self.model, *self.copies.values()), seeded(derive(self.seed, self.name, *labels)):
+    def _looking(self, plugin: Plugin) -> Iterator[None]:
+        with evaluating(self.model, *self.copies.values()), self._own_stream(plugin, "look"):
             yield
 
     def _subject(self, plugin: Plugin, batch: Callable[[], Any]) -> Subject:
-        labels = (self.name, self._label(plugin), self.clock.now.updates)
+        labels = self._labels(plugin)
 
         @cache
         @torch.no_grad()
@@ -275,7 +299,7 @@ class Learner:
             clock=self.clock,
             generator=generator(self.seed, *labels, "draw", device=self.device),
             knobs=dict(self.knobs),
-            fresh=lambda: self._structure(derive(self.seed, *labels, "fresh")),
+            fresh=lambda: self._structure(derive(self.seed, *labels, "fresh")).eval(),
             sample=batch,
             inputs=lambda: self.objective.inputs(batch()),
             losses=lambda model: self.objective.losses(model, batch(), target()),
@@ -341,6 +365,13 @@ class Learner:
         return names
 
     def _replace(self, edit: Replace, by: Plugin) -> None:
+        if edit.path not in dict(self.model.named_modules()) or not edit.path:
+            raise UsageError(f"{by.name}: Replace names the module {edit.path!r}, which {self.name} has not")
+        for name, lagged in self._lagged.items():
+            if lagged.path.startswith(f"{edit.path}."):
+                raise UsageError(
+                    f"{by.name}: cannot replace {edit.path!r} around {lagged.path!r}, which the copy {name!r} follows"
+                )
         if getattr(edit.wrap, "__self__", None) is not by:
             raise UsageError(
                 f"{by.name}: Replace.wrap must be a method of the plugin, so that a checkpoint can name it"
@@ -351,11 +382,16 @@ class Learner:
 
     def _carry_out(self, replaced: _Replaced) -> None:
         wrap = getattr(self.plugins[replaced.plugin], replaced.method)
-        for model, path in self._holders(replaced.path):
+
+        def carry_out(model: nn.Module, path: str) -> nn.Module:
             with seeded(replaced.seed):
-                put(model, path, wrap(model.get_submodule(path)))
-            model.to(self.device)
-            model.train(self.model.training)
+                return put(model, path, wrap(model.get_submodule(path))).to(self.device)
+
+        carry_out(self.model, replaced.path)
+        for name, lagged in self._lagged.items():
+            own = lagged.name(replaced.path)
+            if own is not None:
+                self.copies[name] = lagged.module = carry_out(lagged.module, own)
         self._history.append(replaced)
         kept = self.optimizer.state
         groups = self.optimizer.param_groups
@@ -368,13 +404,6 @@ class Learner:
             new.update({key: value for key, value in old.items() if key != "params"})
         self._start()
 
-    def _holders(self, path: str) -> Iterator[tuple[nn.Module, str]]:
-        yield self.model, path
-        for lagged in self._lagged.values():
-            own = lagged.name(path)
-            if own is not None:
-                yield lagged.module, own
-
     def _tune(self, edit: Tune, by: Plugin) -> None:
         if edit.knob not in self.knobs:
             has = ", ".join(sorted(self.knobs)) or "none"
@@ -384,13 +413,17 @@ class Learner:
     # ---------------------------------------------------------------- checkpoints
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that training on depends on: tensors and plain values only."""
+        """Everything that training on depends on: tensors and plain values only.
+
+        The tensors are the live ones, for writing at once.
+        """
         return {
             "updates": self.updates,
             "history": [attrs.asdict(done) for done in self._history],
             "model": self.model.state_dict(),
             "copies": {name: copy.state_dict() for name, copy in self.copies.items()},
             "optimizer": self.optimizer.state_dict(),
+            "names": [plugin.name for plugin in self.plugins],
             "plugins": [plugin_state(plugin) for plugin in self.plugins],
             "noise": self._noise.get_state(),
             "augmentation": self._augmentation.get_state(),
@@ -400,16 +433,23 @@ class Learner:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take up where `state_dict` was called; replaced modules are built again first."""
+        """Take up where `state_dict` was called; replaced modules are built again first.
+
+        Raises:
+            ValueError: If the state is of other plugins.
+            RuntimeError: If it is of another network.
+        """
+        if state["names"] != [plugin.name for plugin in self.plugins]:
+            raise ValueError(f"it is of the plugins {', '.join(state['names']) or 'none'}")
         for done in state["history"][len(self._history) :]:
             self._carry_out(_Replaced(**done))
         self.updates = state["updates"]
         self.model.load_state_dict(state["model"])
         for name, values in state["copies"].items():
             self.copies[name].load_state_dict(values)
-        self.optimizer.load_state_dict(state["optimizer"])
+        self.optimizer.load_state_dict(deepcopy(state["optimizer"]))  # it would keep the very tensors
         for plugin, values in zip(self.plugins, state["plugins"], strict=True):
-            load_plugin_state(plugin, values)
+            load_plugin_state(plugin, values, self.device)
         self._noise.set_state(state["noise"])
         self._augmentation.set_state(state["augmentation"])
         self._bad_update = state["bad_update"].to(self.device)
@@ -417,12 +457,21 @@ class Learner:
         self._terms = dict(state["terms"])
 
 
+def _laid_out_as(parameter: Tensor, gradient: Tensor) -> Tensor:
+    # A fused optimizer walks through memory whatever the strides say, and what autograd gives for a
+    # convolution of channels-last images is channels last, also where its weights are not.
+    if gradient.stride() == parameter.stride():
+        return gradient
+    return torch.empty_like(parameter).copy_(gradient)
+
+
 def _put_values(tensor: Tensor, edit: Overwrite, by: Plugin) -> None:
     value = edit.value if isinstance(edit.value, Tensor) else edit.value(tensor.detach().clone())
-    if value.shape != tensor.shape:
-        raise UsageError(
-            f"{by.name}: {edit.name} has the shape {tuple(tensor.shape)}, not {tuple(value.shape)} as its overwrite"
-        )
+    for given, what in ((value, "overwrite"), (edit.where, "mask")):
+        if given is not None and given.shape != tensor.shape:
+            raise UsageError(
+                f"{by.name}: {edit.name} has the shape {tuple(tensor.shape)}, not {tuple(given.shape)} as its {what}"
+            )
     value = value.detach().to(tensor)
     tensor.copy_(value if edit.where is None else torch.where(edit.where, value, tensor))
 
@@ -433,11 +482,11 @@ def plugin_state(plugin: Plugin) -> dict[str, Any]:
     return {f.name: getattr(plugin, f.name) for f in fields if not f.init and f.metadata.get("state", True)}
 
 
-def load_plugin_state(plugin: Plugin, state: Mapping[str, Any]) -> None:
-    """Put a plugin's state back, tensors in place where they exist."""
+def load_plugin_state(plugin: Plugin, state: Mapping[str, Any], device: torch.device) -> None:
+    """Put a plugin's state back, tensors on `device` and in place where they exist."""
     for name, value in state.items():
         current = getattr(plugin, name)
         if isinstance(value, Tensor) and isinstance(current, Tensor) and current.shape == value.shape:
             current.copy_(value)
         else:
-            setattr(plugin, name, value)
+            setattr(plugin, name, value.to(device, copy=True) if isinstance(value, Tensor) else deepcopy(value))

@@ -13,8 +13,8 @@ Draw = Literal["noise", "augmentation", "target"]
 Parameters = Mapping[str, Tensor]
 Gradients = Mapping[str, Tensor]
 MakeOptimizer = Callable[[Iterable[nn.Parameter]], Optimizer]
-GradientStage = Literal["ascent", "decay"]
-GRADIENT_STAGES: tuple[GradientStage, ...] = ("ascent", "decay")
+ModifierStage = Literal["ascent", "decay", "average"]
+MODIFIER_STAGES: tuple[ModifierStage, ...] = ("ascent", "decay", "average")
 
 
 class Evaluate(Protocol):
@@ -26,7 +26,8 @@ class Evaluate(Protocol):
         """Losses [B] (unweighted) and the gradients of the training loss, clipped as the agent asks.
 
         Args:
-            params: Weights to evaluate at; None is the model's own.
+            params: Weights to evaluate at, all that are trained; None is where the modifier was asked
+                to, the model's own or those that a modifier around it has moved to.
             redraw: What is drawn or computed anew instead of kept from the first call.
             noise: False evaluates the noisy layers at their means.
         """
@@ -38,7 +39,9 @@ class OptimizerModifier(Plugin):
     Where the class has a `when`, `gradients` and `after_step` are called at those updates only.
     """
 
-    stage: ClassVar[GradientStage] = "ascent"  # `gradients` nest: clipping, then ascent, then decay outermost
+    # `gradients` nest: clipping, then ascent, decay around it; `after_step` is called in the same order, so
+    # that a mean is one of weights which nobody changes any more
+    stage: ClassVar[ModifierStage] = "ascent"
 
     @property
     def evaluation(self) -> str | None:

@@ -5,11 +5,14 @@ from torch import nn
 from plastic.core.errors import UsageError
 
 
-def put(model: nn.Module, path: str, module: nn.Module) -> None:
-    """Make `module` the one at the dotted `path` of `model`, which must exist."""
+def put(model: nn.Module, path: str, module: nn.Module) -> nn.Module:
+    """`model` with `module` at the dotted `path`, which must exist; the empty path is the model itself."""
+    if not path:
+        return module
     parent, _, name = path.rpartition(".")
     model.get_submodule(path)
     setattr(model.get_submodule(parent), name, module)
+    return model
 
 
 def reinitialised(module: nn.Module) -> nn.Module:

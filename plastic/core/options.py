@@ -1,8 +1,8 @@
 """Options: text and TOML values to the typed fields of attrs classes, strictly, and back."""
 
-import re
+import math
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import attrs
@@ -24,7 +24,10 @@ def build(cls: type[Any], options: Mapping[str, Any], owner: str) -> Any:
         UsageError: If an option is unknown, of the wrong type, or out of its range.
     """
     known = fields(cls)
-    hints = get_type_hints(cls)
+    try:
+        hints = get_type_hints(cls)
+    except NameError as error:  # imported under TYPE_CHECKING alone
+        raise UsageError(f"{owner}: the type of an option cannot be read: {error}; import it at run time") from error
     values = {}
     for name, value in options.items():
         if name not in known:
@@ -70,6 +73,22 @@ def _exactly(kind: type, also: type | None = None) -> Callable[[Any, Any], Any]:
     return hook
 
 
+def _number(value: Any, hint: Any) -> float:
+    number: float = _exactly(float, also=int)(value, hint)
+    if math.isnan(number):
+        raise ValueError("must be a number, not nan")  # it would pass every range
+    return number
+
+
+def _is_tuple(hint: Any) -> bool:
+    return get_origin(hint) is tuple
+
+
+def _tuple(value: Any, hint: Any) -> tuple[Any, ...]:
+    # of any length; cattrs would take a word for the list of its letters
+    return tuple(structure(item, get_args(hint)[0]) for item in _exactly(list, also=tuple)(value, hint))
+
+
 def _is_literal(hint: Any) -> bool:
     return get_origin(hint) is Literal
 
@@ -82,10 +101,11 @@ def _literal(value: Any, hint: Any) -> Any:
 
 _converter = cattrs.Converter(detailed_validation=False)
 _converter.register_structure_hook(int, _exactly(int))
-_converter.register_structure_hook(float, _exactly(float, also=int))
+_converter.register_structure_hook(float, _number)
 _converter.register_structure_hook(bool, _exactly(bool))
 _converter.register_structure_hook(str, _exactly(str))
 _converter.register_structure_hook_func(_is_literal, _literal)
+_converter.register_structure_hook_func(_is_tuple, _tuple)
 
 
 def schedule(value: Any, *, once: bool) -> Schedule:
@@ -104,16 +124,17 @@ def schedule(value: Any, *, once: bool) -> Schedule:
         return Always()
     if value == "never":
         return Never()
-    if isinstance(value, int) and not isinstance(value, bool):
+    if type(value) is int:
         return At(value) if once else Every(value)
     if isinstance(value, dict):
         kind: type[Every | At] | None = Every if "every" in value else At if "at" in value else None
         if kind is not None:
             table = dict(value)
             first = table.pop("every" if kind is Every else "at")
-            extra = set(table) - set(fields(kind))
-            if extra:
-                raise ValueError(f"has no {sorted(extra)[0]!r}; {suggestion(sorted(extra)[0], fields(kind))}")
+            known = list(fields(kind))[1:]
+            for name in table:
+                if name not in known:
+                    raise ValueError(f"has no {name!r}; {suggestion(name, known)}")
             return kind(first, **table)
     raise ValueError(
         f'must be a number of updates, {{every = N, of = "updates"}}, {{at = N}}, always or never, not {value!r}'
@@ -147,9 +168,6 @@ def _toml(value: Any) -> Any:
     return value
 
 
-_SPLIT = re.compile(r",(?![^{\[]*[}\]])")  # a comma that is not inside {...} or [...]
-
-
 def parse(text: str, owner: str) -> dict[str, Any]:
     """`rho=0.05,scope=encoder` to a dictionary; values are read as TOML where they are, else as words.
 
@@ -157,15 +175,35 @@ def parse(text: str, owner: str) -> dict[str, Any]:
     {'rho': 0.05, 'scope': 'encoder', 'adaptive': True}
 
     Raises:
-        UsageError: If a part has no `=`.
+        UsageError: If a part has no `=`, or a name comes twice.
     """
     options: dict[str, Any] = {}
-    for part in filter(None, _SPLIT.split(text)):
-        name, equals, value = part.partition("=")
-        if not equals or not name.strip():
+    for part in filter(None, _parts(text)):
+        name, equals, value = (piece.strip() for piece in part.partition("="))
+        if not equals or not name:
             raise UsageError(f"{owner}: {part!r} is no NAME=VALUE")
-        options[name.strip()] = parse_value(value.strip())
+        if name in options:
+            raise UsageError(f"{owner}: {name} is given twice; choose one")
+        options[name] = parse_value(value)
     return options
+
+
+def _parts(text: str) -> Iterator[str]:
+    """What stands between the commas that are in no string, array or inline table."""
+    start, depth, quote = 0, 0, ""
+    for place, letter in enumerate(text):
+        if quote:
+            quote = "" if letter == quote else quote
+        elif letter in "\"'":
+            quote = letter
+        elif letter in "{[":
+            depth += 1
+        elif letter in "}]":
+            depth -= 1
+        elif letter == "," and depth == 0:
+            yield text[start:place]
+            start = place + 1
+    yield text[start:]
 
 
 def parse_value(text: str) -> Any:

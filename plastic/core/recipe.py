@@ -63,10 +63,10 @@ class Recipe:
     settings: Mapping[str, Any] = field(factory=dict)
 
     def __attrs_post_init__(self) -> None:
-        if self.steps < 1:
-            raise UsageError(f"steps must be at least 1, not {self.steps}")
-        if self.seed < 0:
-            raise UsageError(f"seed must be at least 0, not {self.seed}")
+        for name, least in (("steps", 1), ("seed", 0)):
+            value = getattr(self, name)
+            if type(value) is not int or value < least:
+                raise UsageError(f"{name} must be an integer of at least {least}, not {value!r}")
 
     def toml(self) -> str:
         """As a TOML document."""
@@ -106,12 +106,18 @@ def from_toml(text: str, origin: str = "the recipe") -> Recipe:
     for key in table:
         if key not in known:
             raise UsageError(f"{origin} has an unknown key {key!r}; {suggestion(key, known)}")
-    if not isinstance(table.get("settings", {}), dict):
-        raise UsageError(f"{origin}: settings must be a table")
-    plugins = [_chosen(entry, origin) for entry in table.pop("plugins", [])]
     settings = table.pop("settings", {})
+    if not isinstance(settings, dict):
+        raise UsageError(f"{origin}: settings must be a table")
+    plugins = table.pop("plugins", [])
+    if not isinstance(plugins, list):
+        raise UsageError(f"{origin}: plugins must be a list; write each as a table under [[plugins]]")
+    preset = table.pop("preset", None)  # here `none` is a preset, not the absence of one
+    if not isinstance(preset, str | None):
+        raise UsageError(f"{origin}: preset must be a word, not {preset!r}")
     checked: Recipe = options.build(Recipe, table, origin)
-    return evolve(checked, plugins=tuple(plugins), settings=settings)
+    chosen = tuple(_chosen(entry, origin) for entry in plugins)
+    return evolve(checked, preset=preset, plugins=chosen, settings=settings)
 
 
 def _chosen(entry: Any, origin: str) -> Chosen:

@@ -54,12 +54,10 @@ class Registry:
             package = _package(point)
             try:
                 self.add(point.load(), package)
-            except UsageError as error:
-                self.broken[package] = str(error)
-            except Exception as error:  # whatever a foreign module raises on import, the rest must stay usable
+            except (Exception, SystemExit) as error:  # whatever a foreign module does, the rest must stay usable
                 if package == "plastic-rl":
                     raise
-                self.broken[package] = f"{type(error).__name__}: {error}"
+                self.broken[package] = _in_one_line(error)
         return self
 
     def add(self, namespace: object, package: str) -> None:
@@ -76,9 +74,17 @@ class Registry:
             manager.check_pending()
         except pluggy.PluginValidationError as error:
             raise UsageError(f"{package}: {' '.join(str(error).split())}") from error
+        if not manager.get_hookcallers(namespace):
+            raise UsageError(
+                f"{package}: {namespace!r} implements no hook; mark functions named as hooks with @hookimpl"
+            )
         new: list[tuple[Kind, Registered]] = []
         for hook, (base, kind) in _HOOKS.items():
-            for classes in getattr(manager.hook, hook)():
+            caller = getattr(manager.hook, hook)
+            given = caller()
+            if len(given) < len(caller.get_hookimpls()):  # pluggy leaves None out
+                raise UsageError(f"{package}: {hook} returned None; return a list of classes")
+            for classes in given:
                 for cls in _checked(classes, hook, base, package):
                     self._refuse_doubled(cls, kind, package, [entry for k, entry in new if k == kind])
                     new.append((kind, Registered(cls, package)))
@@ -116,16 +122,23 @@ class Registry:
         if not separator:
             return self.get(kind, name)
         bases: tuple[type, ...] = tuple(base for base, of in _HOOKS.values() if of == kind)
+        if module in self._known[kind]:
+            raise UsageError(f"{name!r} gives {module} no value; write {module}:OPTION=VALUE")
         if "" not in sys.path:
             sys.path.insert(0, "")  # as `python -m` does: a module in the folder one stands in
         try:
             cls = getattr(__import__(module, fromlist=[attribute]), attribute)
-        except (ImportError, AttributeError) as error:
-            raise UsageError(f"cannot load {name!r}: {error}") from error
+        except (Exception, SystemExit) as error:  # whatever a foreign module raises
+            raise UsageError(f"cannot load {name!r}: {_in_one_line(error)}") from error
         if not (isinstance(cls, type) and issubclass(cls, bases)):
             raise UsageError(f"{name!r} is no {kind}: it is not a subclass of {' or '.join(b.__name__ for b in bases)}")
         hook = next(hook for hook, (base, _) in _HOOKS.items() if issubclass(cls, base))
         return _checked([cls], hook, _HOOKS[hook][0], module)[0]
+
+
+def _in_one_line(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return text if isinstance(error, UsageError) else f"{type(error).__name__}: {text}"
 
 
 def _package(point: EntryPoint) -> str:

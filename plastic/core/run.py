@@ -2,7 +2,8 @@
 
 import platform
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 from attrs import asdict, frozen
 
 from plastic.core import checkpoint
+from plastic.core.agent import Agent
 from plastic.core.assemble import CREDIT, Assembly, frame_skip
 from plastic.core.episodes import Episodes
 from plastic.core.errors import RunError, UsageError
@@ -49,6 +51,7 @@ class Run:
         self._metrics = Lines(folder.metrics)
         self._timing = Lines(folder.timing)
         self._credit = 0.0  # updates owed
+        self._evaluation_owed = False  # one was stopped before its last game
         self._observation: Any = None
         self._seconds = 0.0  # of earlier sessions
         self._since = time.monotonic()
@@ -88,12 +91,15 @@ class Run:
             RunError: If a loss is not finite or a file cannot be written. The last good checkpoint stays.
         """
         self._since = time.monotonic()
-        for listener in self.listeners:
-            listener.started(self)
         try:
+            for listener in self.listeners:
+                listener.started(self)
             if self._observation is None:
+                torch.manual_seed(derive(self.recipe.seed, "torch"))  # what dropout draws from
                 self._observation = self._episodes.begin()
                 self.agent.start_episode(self._observation)
+            if self._evaluation_owed:
+                self._evaluate_between()
             while self.clock.now.agent_steps < self.recipe.steps and not self.stop:
                 self._step()
                 for listener in self.listeners:
@@ -144,9 +150,7 @@ class Run:
         if steps % self.settings.log_every == 0:
             self._log()
         if self.settings.evaluate_every and steps % self.settings.evaluate_every == 0 and steps < self.recipe.steps:
-            scores = self._evaluate()
-            if scores:
-                self._record_score("evaluation", score=sum(scores) / len(scores), scores=scores)
+            self._evaluate_between()
         if steps % self.settings.checkpoint_every == 0 and steps < self.recipe.steps:
             self._save()
 
@@ -167,7 +171,7 @@ class Run:
             if update is not None:
                 kept = self.folder.checkpoints()
                 where = f"the last good checkpoint is {kept[-1]}" if kept else "no checkpoint had been written yet"
-                raise RunError(f"the loss of {name} is not finite since update {update:,}; {where}")
+                raise RunError(f"loss, gradient or weights of {name} are not finite since update {update:,}; {where}")
 
     def _record_score(self, kind: str, *, score: float, **more: Any) -> None:
         normalised = self.assembly.family.normalise(self.recipe.env, score)
@@ -189,6 +193,12 @@ class Run:
             listener.evaluating(self, games)
         return evaluate(self.assembly, games, stop=lambda: self.stop)
 
+    def _evaluate_between(self) -> None:
+        scores = self._evaluate()
+        self._evaluation_owed = self.stop
+        if scores and not self._evaluation_owed:
+            self._record_score("evaluation", score=sum(scores) / len(scores), scores=scores)
+
     def _final_evaluation(self) -> Result | None:
         scores = self._evaluate()
         if self.stop:
@@ -205,9 +215,10 @@ class Run:
 
     def _save(self) -> None:
         self._refuse_not_finite()
+        self._metrics.sync()
         path = self.folder.checkpoint(self.clock.now.agent_steps)
         checkpoint.write(path, self.state_dict(), {"plastic": _versions()["plastic-rl"], **asdict(self.clock.now)})
-        for old in self.folder.checkpoints()[: -self.settings.checkpoint_keep]:
+        for old in (*self.folder.checkpoints()[: -self.settings.checkpoint_keep], *self.folder.unfinished()):
             old.unlink()
 
     def state_dict(self) -> dict[str, Any]:
@@ -215,6 +226,7 @@ class Run:
         return {
             "clock": {name: asdict(getattr(self.clock, name)) for name in ("now", "before")},
             "credit": self._credit,
+            "evaluation_owed": self._evaluation_owed,
             "agent": self.agent.state_dict(),
             "learners": {name: learner.state_dict() for name, learner in self.agent.learners.items()},
             "episodes": self._episodes.state_dict(),
@@ -230,21 +242,42 @@ class Run:
         """Take up where `state_dict` was called; the metrics are cut back to there.
 
         Raises:
-            UsageError: If the state is of another agent or environment.
+            UsageError: If the state is of another agent, environment or list of plugins.
         """
-        if state["learners"].keys() != self.agent.learners.keys():
-            raise UsageError(f"the checkpoint is of an agent that learns {', '.join(state['learners'])}")
         self.clock.now = Counts(**state["clock"]["now"])
         self.clock.before = Counts(**state["clock"]["before"])
         self._credit = state["credit"]
-        self.agent.load_state_dict(state["agent"])
-        for name, learner in self.agent.learners.items():
-            learner.load_state_dict(state["learners"][name])
+        self._evaluation_owed = state["evaluation_owed"]
+        load_learners(self.agent, state)
+        with _fitting():
+            self.agent.load_state_dict(state["agent"])
         self._observation = self._episodes.load_state_dict(state["episodes"])
         self._metrics.cut(state["metrics"])
         self._timing.cut(state["timing"])
         self._seconds = state["seconds"]
         torch.set_rng_state(state["torch"])
+
+
+def load_learners(agent: Agent, state: Mapping[str, Any]) -> None:
+    """Give an agent's learners what a run's state holds of them.
+
+    Raises:
+        UsageError: If the state is of another agent, environment or list of plugins.
+    """
+    if state["learners"].keys() != agent.learners.keys():
+        raise UsageError(f"the checkpoint is of an agent that learns {', '.join(state['learners'])}")
+    with _fitting():
+        for name, learner in agent.learners.items():
+            learner.load_state_dict(state["learners"][name])
+
+
+@contextmanager
+def _fitting() -> Iterator[None]:
+    try:
+        yield
+    except (RuntimeError, ValueError, KeyError) as error:  # what torch says of other shapes
+        reason = " ".join(str(error).split())[:200]
+        raise UsageError(f"the checkpoint does not fit recipe.toml beside it ({reason}); restore that") from error
 
 
 def evaluate(assembly: Assembly, games: int, stop: Any = lambda: False) -> list[float]:

@@ -5,6 +5,7 @@ import json
 import math
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -83,21 +84,23 @@ class RunFolder:
         """All checkpoints, oldest first."""
         return sorted((self.path / "checkpoints").glob("*.ckpt"))
 
+    def unfinished(self) -> list[Path]:
+        """What writers that were killed left of checkpoints; nobody reads it."""
+        return sorted((self.path / "checkpoints").glob(".*.partial"))
+
     def write_json(self, path: Path, value: Mapping[str, Any]) -> None:
         """Write a JSON file, all or nothing."""
-        partial = path.with_name(f".{path.name}.partial")
-        try:
-            partial.write_text(dumps(value, indent=2) + "\n", encoding="utf-8")
-            partial.replace(path)
-        except OSError as error:
-            partial.unlink(missing_ok=True)
-            raise RunError(f"cannot write {path}: {error.strerror}") from error
+        self.write_text(path, dumps(value, indent=2) + "\n")
 
     def write_text(self, path: Path, text: str) -> None:
-        """Write a text file."""
+        """Write a text file, all or nothing: a run that is killed meanwhile must still be resumed by it."""
+        partial = path.with_name(f".{path.name}.partial")
         try:
-            path.write_text(text, encoding="utf-8")
+            partial.write_text(text, encoding="utf-8")
+            partial.replace(path)
         except OSError as error:
+            with suppress(OSError):
+                partial.unlink()
             raise RunError(f"cannot write {path}: {error.strerror}") from error
 
 
@@ -136,6 +139,12 @@ class Lines:
         except OSError as error:
             raise RunError(f"cannot write {self.path}: {error.strerror}") from error
 
+    def sync(self) -> None:
+        """Have every line on the disk, before a checkpoint counts on them."""
+        if self.path.exists():
+            with self.path.open("rb") as file:
+                os.fsync(file.fileno())
+
     def size(self) -> int:
         """Bytes."""
         return self.path.stat().st_size if self.path.exists() else 0
@@ -162,9 +171,9 @@ def _strict(value: Any) -> Any:
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The records of a metrics file."""
+    """The records of a metrics file; a last line that a full disk cut off is none."""
     with path.open(encoding="utf-8") as file:
-        return [json.loads(line) for line in file]
+        return [json.loads(line) for line in file if line.endswith("\n")]
 
 
 def read_timing(path: Path) -> list[dict[str, str]]:

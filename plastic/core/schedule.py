@@ -1,14 +1,25 @@
 """When something happens: a clock that counts, and schedules that read it."""
 
 from abc import ABC, abstractmethod
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
-from attrs import define, evolve, field, frozen, validators
+from attrs import Attribute, define, evolve, field, frozen, validators
 
 Unit = Literal["updates", "agent_steps", "frames", "episodes"]
 UNITS: tuple[Unit, ...] = get_args(Unit)
 
-_counts = validators.and_(validators.instance_of(int), validators.ge(0))
+
+def _whole(instance: Any, attribute: "Attribute[Any]", value: Any) -> None:
+    if type(value) is not int:  # true is an int to isinstance
+        raise ValueError(f"{attribute.name} must be an integer, not {value!r}")
+
+
+def _known_unit(instance: Any, attribute: "Attribute[Any]", value: Any) -> None:
+    if value not in UNITS:
+        raise ValueError(f"a unit is one of {', '.join(UNITS)}, not {value!r}")
+
+
+_counts = validators.and_(_whole, validators.ge(0))
 
 
 @frozen
@@ -75,9 +86,14 @@ class Schedule(ABC):
         """In words, for the plan."""
 
 
-def _period_valid(instance: object, attribute: object, value: int) -> None:
+def _period_valid(instance: Any, attribute: "Attribute[Any]", value: int) -> None:
     if value < 1:
         raise ValueError(f"a period is at least 1, not {value}")
+
+
+def _countable_from_end(instance: Any, attribute: "Attribute[Any]", value: int | None) -> None:
+    if value is not None and value < 0 and instance.of == "episodes":
+        raise ValueError(f"{attribute.name} cannot count episodes from the end: nobody knows how many a run will have")
 
 
 @frozen
@@ -97,10 +113,10 @@ class Every(Schedule):
     [3, 6, 9]
     """
 
-    period: int = field(validator=[validators.instance_of(int), _period_valid])
-    of: Unit = field(default="updates", validator=validators.in_(UNITS))
-    start: int = field(default=0, validator=validators.instance_of(int))
-    stop: int | None = field(default=None, validator=validators.optional(validators.instance_of(int)))
+    period: int = field(validator=[_whole, _period_valid])
+    of: Unit = field(default="updates", validator=_known_unit)
+    start: int = field(default=0, validator=[_whole, _countable_from_end])
+    stop: int | None = field(default=None, validator=[validators.optional(_whole), _countable_from_end])
 
     def __call__(self, clock: Clock) -> bool:
         total = clock.total.of(self.of)
@@ -117,15 +133,22 @@ class Every(Schedule):
         text = f"every {self.period:,} {unit}"
         if self.start:
             text += f" after {self.start:,}" if self.start > 0 else f" in the last {-self.start:,}"
-        return text if self.stop is None else f"{text}, to {self.stop:,}"
+        if self.stop is None:
+            return text
+        return f"{text}, to {self.stop:,}" if self.stop >= 0 else f"{text}, to {-self.stop:,} before the end"
+
+
+def _count_valid(instance: Any, attribute: "Attribute[Any]", value: int) -> None:
+    if value < 1:
+        raise ValueError(f"a count is at least 1, not {value}")
 
 
 @frozen
 class At(Schedule):
     """Once, when the count reaches `count`."""
 
-    count: int = field(validator=[validators.instance_of(int), validators.ge(1)])
-    of: Unit = field(default="updates", validator=validators.in_(UNITS))
+    count: int = field(validator=[_whole, _count_valid])
+    of: Unit = field(default="updates", validator=_known_unit)
 
     def __call__(self, clock: Clock) -> bool:
         return clock.before.of(self.of) < self.count <= clock.now.of(self.of)

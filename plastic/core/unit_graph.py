@@ -6,6 +6,8 @@ between. It is traced whenever it is asked for: after a `Replace` it is simply r
 """
 
 from collections.abc import Mapping
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -28,8 +30,15 @@ ACTIVATIONS: tuple[type[nn.Module], ...] = (
     nn.SiLU,
     nn.Mish,
     nn.Softplus,
+    nn.Softsign,
     nn.Tanh,
     nn.Sigmoid,
+    nn.LogSigmoid,
+    nn.Hardtanh,
+    nn.Hardswish,
+    nn.Hardsigmoid,
+    nn.RReLU,
+    nn.Threshold,
     CReLU,
 )
 NORMS: tuple[type[nn.Module], ...] = (
@@ -41,10 +50,16 @@ NORMS: tuple[type[nn.Module], ...] = (
 )
 _PASSING: tuple[type[nn.Module], ...] = (nn.Flatten, nn.Identity, ScaleGradient, nn.modules.dropout._DropoutNd)
 _PASSING_CALLS = {torch.flatten, "flatten", "contiguous"}
+_TORCH = f'File "{Path(torch.__file__).parent}'  # the innermost lines of a trace are those of tracing itself
+_HIDDEN_NAMES = (
+    *("relu", "relu6", "leaky_relu", "prelu", "rrelu", "elu", "selu", "celu", "gelu", "silu", "mish", "softplus"),
+    *("softsign", "tanh", "sigmoid", "logsigmoid", "hardtanh", "hardswish", "hardsigmoid", "threshold"),
+)
 _HIDDEN_ACTIVATIONS: Mapping[Any, str] = {
-    **{getattr(F, name): name for name in ("relu", "gelu", "silu", "elu", "leaky_relu", "mish", "softplus", "tanh")},
-    **{getattr(torch, name): name for name in ("relu", "tanh", "sigmoid")},
-    **{name: name for name in ("relu", "relu_", "tanh", "sigmoid")},
+    function: name.rstrip("_")
+    for name in (*_HIDDEN_NAMES, *(f"{name}_" for name in _HIDDEN_NAMES))
+    for function in (getattr(F, name, None), getattr(torch, name, None), name)  # name: x.relu()
+    if function is not None
 }
 
 
@@ -76,7 +91,9 @@ def is_layer(module: nn.Module) -> bool:
 
 
 class _Tracer(fx.Tracer):
-    record_stack_traces = True  # so that an error can name the line
+    def __init__(self, *, lines: bool) -> None:
+        super().__init__()
+        self.record_stack_traces = lines
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return (
@@ -90,23 +107,41 @@ def unit_graph(model: nn.Module) -> list[Units]:
     """The hidden layers of `model` in the order they run; layers without an activation are outputs.
 
     Raises:
-        UsageError: If the forward pass cannot be traced, or calls an activation as a function,
-            where nothing can be put before it or measured behind it.
+        UsageError: If the forward pass cannot be traced, if it calls an activation as a function or one
+            module for several layers, where nothing can be put before it or measured behind it, or if
+            several layers have no activation among them.
     """
     try:
-        graph = _Tracer().trace(model)
-    except (fx.proxy.TraceError, TypeError) as error:
+        found = _traced(model, lines=False)
+    except UsageError:
+        return _traced(model, lines=True)
+    return _traced(model, lines=True) if any(units._obstacle for units in found) else found
+
+
+def _traced(model: nn.Module, *, lines: bool) -> list[Units]:
+    # An error names the line it is about, but to record every line takes three times as long.
+    try:
+        graph = _Tracer(lines=lines).trace(model)
+    except (fx.proxy.TraceError, TypeError, RuntimeError) as error:
         raise UsageError(
             f"cannot trace {type(model).__name__}.forward ({error}); keep control flow that depends on "
             "values out of it, or in a module of its own that declares its width"
         ) from error
     modules = dict(model.named_modules())
-    found = []
-    for node in graph.nodes:
-        if node.op == "call_module" and is_layer(modules[node.target]):
-            units = _follow(node, modules)
-            if units is not None:
-                found.append(units)
+    layers = [node for node in graph.nodes if node.op == "call_module" and is_layer(modules[node.target])]
+    found = [units for units in (_follow(node, modules) for node in layers) if units is not None]
+    for first, second in pairwise(sorted(found, key=lambda units: units.activation)):
+        if first.activation == second.activation:
+            raise UsageError(
+                f"the activation {first.activation!r} runs behind {first.layer!r} and again behind {second.layer!r}; "
+                "give each layer a module of its own"
+            )
+    if len(layers) > 1 and not found:
+        behind = next(iter(layers[0].users), layers[0])
+        raise UsageError(
+            f"no activation found behind any layer: {layers[0].target!r} goes to {_name(behind)} ({_line(behind)}); "
+            "make activations modules of torch.nn, such as nn.ReLU()"
+        )
     return found
 
 
@@ -121,6 +156,8 @@ def _follow(layer: fx.Node, modules: Mapping[str, nn.Module]) -> Units | None:
                 f"call ({_line(node)}); make it a module, such as nn.ReLU()"
             )
         if node.op != "call_module":
+            if node.target in _PASSING_CALLS:
+                continue
             return None
         module = modules[str(node.target)]
         if isinstance(module, ACTIVATIONS):
@@ -144,15 +181,21 @@ def _readers(activation: fx.Node, modules: Mapping[str, nn.Module]) -> tuple[tup
             node.op == "call_module" and isinstance(modules[str(node.target)], _PASSING)
         ) or node.target in _PASSING_CALLS:
             pending.extend(node.users)
+        elif node.op == "output":
+            return (), "they are an output of the network"
         else:
-            return (), f"{node.target} stands between ({_line(node)})"
-    return tuple(found), None
+            return (), f"{_name(node)} stands between ({_line(node)})"
+    return tuple(dict.fromkeys(found)), None
+
+
+def _name(node: fx.Node) -> str:
+    return str(getattr(node.target, "__name__", node.target))
 
 
 def _line(node: fx.Node) -> str:
-    trace = node.stack_trace or ""
-    lines = [line.strip() for line in trace.splitlines() if line.strip().startswith("File ")]
-    return lines[-1] if lines else "at a line that tracing did not record"
+    lines = [line.strip() for line in (node.stack_trace or "").splitlines()]
+    users = [line for line in lines if line.startswith("File ") and not line.startswith(_TORCH)]
+    return users[-1] if users else "at a line that tracing did not record"
 
 
 def trainable(model: nn.Module, units: Units) -> bool:

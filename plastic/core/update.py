@@ -75,7 +75,8 @@ class Evaluation:
         if first or "augmentation" in redraw:
             with torch.no_grad():
                 self._augmented = self.loss.objective.augment(self.batch, self.generator)
-        at = self.params if params is None else {k: v.detach().requires_grad_() for k, v in params.items()}
+        # parameters, so that the model looks to a penalty as it always does; in the memory of what was given
+        at = self.params if params is None else {k: nn.Parameter(v.detach()) for k, v in params.items()}
         call = self._caller(at, moved=params is not None, first=first)
         with nullcontext() if noise else silenced(self.loss.model):
             if first or "target" in redraw:
@@ -104,10 +105,12 @@ class Evaluation:
 
 
 def _owned(gradients: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    # autograd may hand the same tensor to two parameters (the gradient of a sum); they are changed in place
-    if len({gradient.data_ptr() for gradient in gradients}) == len(gradients):
+    # Gradients are changed in place. Autograd may hand the same memory to two parameters (the gradient of
+    # a sum, parts of that of a concatenation) and one number for a whole tensor (stride 0).
+    storages = {gradient.untyped_storage().data_ptr() for gradient in gradients}
+    if len(storages) == len(gradients) and not any(0 in gradient.stride() for gradient in gradients):
         return gradients
-    return tuple(gradient.clone() for gradient in gradients)
+    return tuple(gradient.clone(memory_format=torch.contiguous_format) for gradient in gradients)
 
 
 def nest(modifiers: Sequence[OptimizerModifier], evaluate: Evaluate, params: Parameters) -> tuple[Tensor, Gradients]:
@@ -121,14 +124,15 @@ def _around(modifier: OptimizerModifier, inner: Evaluate, origin: Parameters) ->
     def outer(
         params: Parameters | None = None, redraw: frozenset[Draw] = frozenset(), noise: bool = True
     ) -> tuple[Tensor, Gradients]:
-        pending = redraw  # what the outer modifier wants redrawn, this one's first call redraws
+        here, audible = params, noise  # where the outer modifier evaluates holds for all calls of this one
+        pending = redraw  # what it wants redrawn, this one's first call redraws
 
         def evaluate(
-            params: Parameters | None = params, redraw: frozenset[Draw] = frozenset(), noise: bool = noise
+            params: Parameters | None = None, redraw: frozenset[Draw] = frozenset(), noise: bool = True
         ) -> tuple[Tensor, Gradients]:
             nonlocal pending
             redraw, pending = redraw | pending, frozenset()
-            return inner(params, redraw, noise)
+            return inner(here if params is None else params, redraw, noise and audible)
 
         return modifier.gradients(evaluate, origin if params is None else params)
 

@@ -66,8 +66,9 @@ class NoisyLinear(nn.Module):
         """[..., in_features] -> [..., out_features]."""
         if not self.training or self.noise.silent:
             return F.linear(x, self.weight_mu, self.bias_mu)
-        # addcmul forms mean + sigma * noise in one pass over the weights
-        weight = torch.addcmul(self.weight_mu, self.weight_sigma, self.noise())
+        # One tensor of the weights' size instead of two, here and kept for the backward pass: new memory
+        # costs more than arithmetic (docs/performance.md).
+        weight = (self.weight_sigma * self.noise.outputs[:, None]).mul_(self.noise.inputs).add_(self.weight_mu)
         bias = torch.addcmul(self.bias_mu, self.bias_sigma, self.noise.outputs)
         return F.linear(x, weight, bias)
 

@@ -1,0 +1,28 @@
+"""Concatenated ReLU."""
+
+import pytest
+import torch
+
+from plastic.core.layers import CReLU
+
+
+@pytest.mark.parametrize("shape", [(5, 3), (5, 3, 4, 4)])
+def test_both_halves(shape: tuple[int, ...]) -> None:
+    x = torch.randn(shape)
+    y = CReLU()(x)
+    assert y.shape == (5, 6, *shape[2:])
+    assert torch.equal(y[:, :3], x.relu())
+    assert torch.equal(y[:, 3:], (-x).relu())
+
+
+def test_exactly_half_of_its_entries_are_active() -> None:
+    assert ((CReLU()(torch.randn(100, 7)) > 0).float().mean() == 0.5).item()
+
+
+def test_the_input_is_left_as_it_was_and_both_halves_have_gradients() -> None:
+    x = torch.tensor([[1.0, -2.0]], requires_grad=True)
+    before = x.detach().clone()
+    (CReLU()(x) * torch.tensor([[1.0, 10.0, 100.0, 1000.0]])).sum().backward()
+    assert torch.equal(x.detach(), before)
+    assert x.grad is not None
+    assert x.grad.tolist() == [[1.0, -1000.0]]

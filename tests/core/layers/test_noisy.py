@@ -1,0 +1,161 @@
+"""Noisy layers against a slow reference, and the statistics of their noise."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from plastic.core.layers import FactorisedNoise, NoisyLinear, draw_noise, silenced
+from plastic.core.layers.noisy import noises
+
+
+def drawn(layer: nn.Module, seed: int = 0) -> None:
+    buffers = [buffer for sample in noises(layer) for buffer in sample.buffers()]
+    draw_noise(buffers, torch.Generator().manual_seed(seed))
+
+
+def slowly(layer: NoisyLinear, x: Tensor) -> Tensor:
+    """Equations 9 to 11 of Fortunato et al. (2018), entry by entry."""
+    y = torch.zeros(len(x), layer.out_features)
+    for b in range(len(x)):
+        for i in range(layer.out_features):
+            total = layer.bias_mu[i] + layer.bias_sigma[i] * layer.noise.outputs[i]
+            for j in range(layer.in_features):
+                epsilon = layer.noise.outputs[i] * layer.noise.inputs[j]
+                total = total + (layer.weight_mu[i, j] + layer.weight_sigma[i, j] * epsilon) * x[b, j]
+            y[b, i] = total
+    return y
+
+
+def test_the_forward_pass_is_that_of_the_paper() -> None:
+    torch.manual_seed(0)
+    layer = NoisyLinear(5, 3)
+    drawn(layer)
+    x = torch.randn(4, 5)
+    torch.testing.assert_close(layer(x), slowly(layer, x))
+
+
+def test_gradients_reach_means_and_deviations() -> None:
+    torch.manual_seed(0)
+    layer = NoisyLinear(5, 3)
+    drawn(layer)
+    x = torch.randn(4, 5)
+    fast = torch.autograd.grad(layer(x).square().sum(), list(layer.parameters()))
+    slow = torch.autograd.grad(slowly(layer, x).square().sum(), list(layer.parameters()))
+    for one, other in zip(fast, slow, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_leading_axes_are_kept() -> None:
+    layer = NoisyLinear(5, 3)
+    drawn(layer)
+    x = torch.randn(2, 7, 5)
+    torch.testing.assert_close(layer(x), layer(x.view(14, 5)).view(2, 7, 3))
+
+
+def test_a_pass_can_be_repeated_and_another_draw_differs() -> None:
+    layer, x = NoisyLinear(5, 3), torch.randn(4, 5)
+    drawn(layer, 0)
+    first = layer(x)
+    assert torch.equal(layer(x), first)
+    drawn(layer, 1)
+    assert not torch.equal(layer(x), first)
+    drawn(layer, 0)
+    assert torch.equal(layer(x), first)
+
+
+def test_in_evaluation_mode_and_where_silenced_only_the_means_count() -> None:
+    layer, x = NoisyLinear(5, 3), torch.randn(4, 5)
+    drawn(layer)
+    means = nn.functional.linear(x, layer.weight_mu, layer.bias_mu)
+    noisy = layer(x)
+    assert not torch.equal(noisy, means)
+    with silenced(layer):
+        assert layer.training
+        assert torch.equal(layer(x), means)
+    assert torch.equal(layer(x), noisy)
+    layer.eval()
+    assert torch.equal(layer(x), means)
+
+
+def test_silence_ends_with_an_error_too() -> None:
+    layer = NoisyLinear(2, 2)
+    with pytest.raises(KeyError), silenced(layer):
+        raise KeyError
+    assert not layer.noise.silent
+
+
+def test_silenced_deviations_get_no_gradient() -> None:
+    layer = NoisyLinear(5, 3)
+    drawn(layer)
+    with silenced(layer):
+        gradients = torch.autograd.grad(
+            layer(torch.randn(4, 5)).sum(), [layer.weight_sigma, layer.weight_mu], allow_unused=True
+        )
+    assert gradients[0] is None
+    assert gradients[1].abs().sum() > 0
+
+
+def test_the_noise_is_sign_times_root_of_a_gaussian() -> None:
+    noise = FactorisedNoise(40_000, 30_000)
+    drawn(noise)
+    for sample in (noise.inputs, noise.outputs):
+        # f(eps)**2 = |eps|: mean sqrt(2 / pi); f(eps)**4 = eps**2: mean 1; and it is symmetric
+        assert sample.mean().abs() < 0.02
+        assert abs(sample.square().mean() - math.sqrt(2 / math.pi)) < 0.02
+        assert abs(sample.pow(4).mean() - 1) < 0.03
+        assert abs((sample > 0).float().mean() - 0.5) < 0.01
+    both = torch.corrcoef(torch.stack((noise.inputs[:30_000], noise.outputs)))
+    assert both[0, 1].abs() < 0.02
+
+
+def test_the_noise_of_the_weights_has_rank_one() -> None:
+    layer = NoisyLinear(6, 4)
+    drawn(layer)
+    matrix = layer.noise()
+    assert matrix.shape == (4, 6)
+    assert torch.linalg.matrix_rank(matrix) == 1
+    assert matrix[2, 3] == layer.noise.outputs[2] * layer.noise.inputs[3]
+
+
+@pytest.mark.parametrize("sigma", [0.5, 0.1])
+def test_initial_values(sigma: float) -> None:
+    torch.manual_seed(0)
+    layer = NoisyLinear(400, 300, sigma)
+    bound = 1 / 20
+    for mean in (layer.weight_mu, layer.bias_mu):
+        assert mean.abs().max() <= bound
+        assert abs(mean.mean()) < 0.15 * bound
+    assert abs(layer.weight_mu.std() - bound / math.sqrt(3)) < 0.01 * bound
+    assert torch.equal(layer.weight_sigma, torch.full((300, 400), sigma / math.sqrt(400)))
+    assert torch.equal(layer.bias_sigma, torch.full((300,), sigma / math.sqrt(300)))  # spec F37: of its outputs
+    assert torch.equal(layer.noise.inputs, torch.zeros(400))
+
+
+def test_all_layers_are_drawn_from_one_stream_in_order() -> None:
+    model = nn.Sequential(NoisyLinear(3, 2), NoisyLinear(2, 4))
+    drawn(model)
+    values = torch.cat([buffer for sample in noises(model) for buffer in sample.buffers()])
+    sample = torch.randn(11, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(values, sample.sign() * sample.abs().sqrt())
+
+
+def test_a_shared_sample_is_drawn_once() -> None:
+    one, other = NoisyLinear(3, 2), NoisyLinear(3, 2)
+    other.noise = one.noise
+    model = nn.Sequential(one, other)
+    assert noises(model) == [one.noise]
+    drawn(model)
+    assert torch.equal(one.noise(), other.noise())
+
+
+def test_nothing_to_draw_draws_nothing() -> None:
+    stream = torch.Generator().manual_seed(0)
+    before = stream.get_state()
+    draw_noise([], stream)
+    assert torch.equal(stream.get_state(), before)
+
+
+def test_it_prints_as_torch_layers_do() -> None:
+    assert "in_features=3, out_features=2, sigma=0.5" in repr(NoisyLinear(3, 2))

@@ -1,0 +1,66 @@
+"""Layers of another width."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import nn
+
+from plastic.core.errors import UsageError
+from plastic.core.layers import NoisyLinear, resized, width
+
+
+@pytest.mark.parametrize(
+    ("layer", "widths"),
+    [
+        (nn.Linear(3, 5), (3, 5)),
+        (NoisyLinear(3, 5), (3, 5)),
+        (nn.Conv2d(4, 8, 3), (4, 8)),
+    ],
+)
+def test_width(layer: nn.Module, widths: tuple[int, int]) -> None:
+    assert width(layer) == widths
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        nn.Linear,
+        lambda inputs, outputs: nn.Linear(inputs, outputs, bias=False),
+        lambda inputs, outputs: NoisyLinear(inputs, outputs, 0.3),
+        lambda inputs, outputs: nn.Conv2d(inputs, outputs, (3, 5), (2, 1), (1, 0), (1, 2), bias=False),
+        lambda inputs, outputs: nn.Conv2d(inputs, outputs, 3, padding="same", padding_mode="circular"),
+    ],
+)
+def test_resized_is_as_if_it_had_been_made_so(make: Callable[[int, int], nn.Module]) -> None:
+    torch.manual_seed(0)
+    expected = make(6, 10)
+    small = make(2, 4)
+    torch.manual_seed(0)
+    other = resized(small, 6, 10)
+    assert repr(other) == repr(expected)
+    assert other.state_dict().keys() == expected.state_dict().keys()
+    for name, value in expected.state_dict().items():
+        assert torch.equal(other.state_dict()[name], value)
+    assert width(small) == (2, 4)
+
+
+def test_a_grouped_convolution_is_refused() -> None:
+    with pytest.raises(UsageError, match="no rule for another width of a grouped convolution"):
+        resized(nn.Conv2d(4, 8, 3, groups=2), 2, 2)
+
+
+def test_an_unknown_layer_is_refused_until_it_is_registered() -> None:
+    class Third(nn.Module):
+        def __init__(self, units: int) -> None:
+            super().__init__()
+            self.units = units
+
+    with pytest.raises(UsageError, match=r"no rule for the width of Third; register one with width\.register"):
+        width(Third(3))
+    with pytest.raises(UsageError, match=r"no rule for another width of Third; register one with resized\.register"):
+        resized(Third(3), 1, 2)
+    width.register(Third, lambda layer: (layer.units, layer.units))
+    resized.register(Third, lambda layer, inputs, outputs: Third(outputs))
+    assert width(Third(3)) == (3, 3)
+    assert width(resized(Third(3), 1, 2)) == (2, 2)

@@ -1,0 +1,225 @@
+"""Options: what is taken as which type, and how what is not is refused."""
+
+from typing import Any, Literal
+
+import pytest
+from attrs import define, field, frozen
+
+from plastic.core import options
+from plastic.core.errors import UsageError
+from plastic.core.schedule import Always, At, Every, Never, Schedule
+
+
+@frozen
+class Everything:
+    """One option of each type that plugins and agents have."""
+
+    count: int = field(default=3, validator=options.between(1))
+    share: float = field(default=0.5, validator=options.between(0, 1))
+    rate: float = field(default=1e-3, validator=options.between(0, above=True))
+    flag: bool = False
+    word: str = "head"
+    choice: Literal["left", "right"] = "left"
+    closed: str = field(default="a", validator=options.one_of("a", "b"))
+    most: int | None = field(default=None, validator=options.between(1))
+    spread: float | None = None
+    note: str | None = None
+    bounds: tuple[float, ...] = (0.0, 0.1)
+    parts: tuple[str, ...] = ()
+    when: Schedule = Every(10)
+    once: Schedule = At(20)
+
+
+@define
+class WithState:
+    """A field with `init=False` is no option."""
+
+    rho: float = 0.1
+    seen: int = field(default=0, init=False)
+
+
+def build(**given: Any) -> Everything:
+    built: Everything = options.build(Everything, given, "thing")
+    return built
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("count", 7, 7),
+        ("share", 0.25, 0.25),
+        ("share", 1, 1.0),  # an integer is a number
+        ("rate", 2, 2.0),
+        ("flag", True, True),
+        ("word", "encoder", "encoder"),
+        ("choice", "right", "right"),
+        ("closed", "b", "b"),
+        ("most", 2, 2),
+        ("most", "none", None),
+        ("most", None, None),
+        ("spread", 1, 1.0),
+        ("spread", "none", None),
+        ("note", "none", None),
+        ("note", "text", "text"),
+        ("bounds", [1, 0.5], (1.0, 0.5)),
+        ("bounds", [], ()),
+        ("bounds", (0.5,), (0.5,)),
+        ("parts", ["a", "b"], ("a", "b")),
+        ("when", 5, Every(5)),
+        ("once", 5, At(5)),
+        ("when", "always", Always()),
+        ("when", "never", Never()),
+        ("when", {"every": 5, "of": "frames", "start": 2, "stop": -1}, Every(5, "frames", 2, -1)),
+        ("when", {"at": 5}, At(5)),
+        ("once", {"every": 5}, Every(5)),
+        ("when", Every(6), Every(6)),
+    ],
+)
+def test_what_is_taken(name: str, value: Any, expected: Any) -> None:
+    built = getattr(build(**{name: value}), name)
+    assert built == expected
+    assert type(built) is type(expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("count", True, "thing: count must be an integer, not True"),
+        ("count", 1.7, "thing: count must be an integer, not 1.7"),
+        ("count", 2.0, "thing: count must be an integer, not 2.0"),
+        ("count", "1", "thing: count must be an integer, not '1'"),
+        ("count", "none", "thing: count must be an integer, not 'none'"),
+        ("count", 0, "thing: count must be at least 1, not 0"),
+        ("share", True, "thing: share must be a number, not True"),
+        ("share", "0.5", "thing: share must be a number, not '0.5'"),
+        ("share", 1.5, "thing: share must be between 0 and 1, not 1.5"),
+        ("share", -0.1, "thing: share must be between 0 and 1, not -0.1"),
+        ("share", float("nan"), "thing: share must be a number, not nan"),
+        ("spread", float("nan"), "thing: spread must be a number, not nan"),
+        ("rate", 0, "thing: rate must be above 0, not 0.0"),
+        ("flag", 1, "thing: flag must be true or false, not 1"),
+        ("flag", "true", "thing: flag must be true or false, not 'true'"),
+        ("word", 1, "thing: word must be a word, not 1"),
+        ("word", ["head"], "thing: word must be a word, not ['head']"),
+        ("choice", "middle", "thing: choice must be one of left, right, not 'middle'"),
+        ("choice", ["left"], "thing: choice must be one of left, right, not ['left']"),
+        ("closed", "c", "thing: closed must be one of a, b, not 'c'"),
+        ("most", 1.5, "thing: most must be an integer, not 1.5"),
+        ("most", 0, "thing: most must be at least 1, not 0"),
+        ("bounds", 0.1, "thing: bounds must be a list, not 0.1"),
+        ("bounds", ["a"], "thing: bounds must be a number, not 'a'"),
+        ("parts", "head", "thing: parts must be a list, not 'head'"),
+        ("when", 0, "thing: when a period is at least 1, not 0"),
+        ("when", True, "thing: when must be a number of updates"),
+        ("when", 1.5, "thing: when must be a number of updates"),
+        ("when", "sometimes", "thing: when must be a number of updates"),
+        ("when", {}, "thing: when must be a number of updates"),
+        ("when", {"of": "frames"}, "thing: when must be a number of updates"),
+        ("when", {"every": "5"}, "thing: when period must be an integer, not '5'"),
+        ("when", {"every": 5, "off": "frames"}, "thing: when has no 'off'; did you mean 'of'?"),
+        ("when", {"every": 5, "period": 6}, "thing: when has no 'period'; known: of, start, stop"),
+        ("when", {"at": 5, "start": 2}, "thing: when has no 'start'; known: of"),
+        ("when", {"every": 5, "at": 6}, "thing: when has no 'at'"),
+        ("when", {"every": 5, "of": "steps"}, "thing: when a unit is one of updates, agent_steps, frames, episodes"),
+        ("mots", 3, "thing has no option 'mots'; did you mean 'most'?"),
+        ("zzz", 3, "thing has no option 'zzz'; known: bounds, choice"),
+    ],
+)
+def test_what_is_refused_in_one_sentence(name: str, value: Any, words: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        build(**{name: value})
+    assert str(caught.value).startswith(words)
+    assert "\n" not in str(caught.value)
+
+
+def test_state_is_no_option() -> None:
+    assert list(options.fields(WithState)) == ["rho"]
+    with pytest.raises(UsageError, match="sam has no option 'seen'"):
+        options.build(WithState, {"seen": 1}, "sam")
+
+
+def test_an_error_of_the_class_itself_is_one_of_use() -> None:
+    @frozen
+    class Range:
+        low: float = 0.0
+        high: float = 1.0
+
+        def __attrs_post_init__(self) -> None:
+            if self.low >= self.high:
+                raise ValueError("low must be\n   below high")
+
+    with pytest.raises(UsageError, match=r"^range: low must be below high$"):
+        options.build(Range, {"low": 2.0}, "range")
+
+
+def test_a_missing_option_is_named() -> None:
+    @frozen
+    class Needy:
+        rate: float
+
+    with pytest.raises(UsageError, match=r"needy: .*'rate'"):
+        options.build(Needy, {}, "needy")
+
+
+def test_types_that_are_imported_for_the_checker_alone_are_refused() -> None:
+    @frozen
+    class Lazy:
+        rate: "Undefined" = 0  # type: ignore[name-defined]  # noqa: F821
+
+    with pytest.raises(UsageError, match="lazy: the type of an option cannot be read: name 'Undefined'"):
+        options.build(Lazy, {"rate": 1}, "lazy")
+
+
+@pytest.mark.parametrize(
+    "instance",
+    [
+        Everything(),
+        Everything(count=5, most=2, spread=0.25, note="x", bounds=(), parts=("a",), when=Always(), once=Never()),
+        Everything(when=At(3, of="frames"), once=Every(2, of="episodes", start=1, stop=9)),
+        Everything(when=Every(2, start=-5, stop=-1), choice="right", flag=True, word=""),
+    ],
+)
+def test_values_build_the_same_instance_again(instance: Everything) -> None:
+    assert options.build(Everything, options.values(instance), "thing") == instance
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", {}),
+        ("rho=0.05", {"rho": 0.05}),
+        ("rho=0.05,scope=encoder", {"rho": 0.05, "scope": "encoder"}),
+        (" rho = 0.05 , scope = encoder ", {"rho": 0.05, "scope": "encoder"}),
+        ("rho=1e-2,steps=1_000,flag=true", {"rho": 0.01, "steps": 1000, "flag": True}),
+        ('when={every = 10, of = "frames"},rho=1', {"when": {"every": 10, "of": "frames"}, "rho": 1}),
+        ("tau=[0.1, 0.2],when={at=3,of='frames'}", {"tau": [0.1, 0.2], "when": {"at": 3, "of": "frames"}}),
+        ("a={b={c=1,d=[2,3]},e=4},f=5", {"a": {"b": {"c": 1, "d": [2, 3]}, "e": 4}, "f": 5}),
+        ('word="a,b",other=1', {"word": "a,b", "other": 1}),
+        ('word="a{b",other=1', {"word": "a{b", "other": 1}),
+        ("layers=head.*.2+encoder", {"layers": "head.*.2+encoder"}),
+        ("layers=[ab]*.1,rho=1", {"layers": "[ab]*.1", "rho": 1}),
+        ("note=a=b", {"note": "a=b"}),
+        ("env=ale:Pong", {"env": "ale:Pong"}),
+        ("rho=", {"rho": ""}),
+        ("rho=1,", {"rho": 1}),
+    ],
+)
+def test_text_is_parsed(text: str, expected: dict[str, Any]) -> None:
+    parsed = options.parse(text, "sam")
+    assert parsed == expected
+    assert [type(value) for value in parsed.values()] == [type(value) for value in expected.values()]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("rho", "sam: 'rho' is no NAME=VALUE"),
+        ("rho=1,scope", "sam: 'scope' is no NAME=VALUE"),
+        ("=1", "sam: '=1' is no NAME=VALUE"),
+        ("rho=1,rho=2", "sam: rho is given twice; choose one"),
+    ],
+)
+def test_text_that_sets_nothing_is_refused(text: str, words: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        options.parse(text, "sam")
+    assert str(caught.value) == words

@@ -1,0 +1,338 @@
+"""Which layer has which units, in networks of every shape that comes up."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from plastic.agents.rainbow.networks import Head, Network, image_encoder, noisy
+from plastic.core.errors import UsageError
+from plastic.core.layers import ChannelNorm, CReLU, NoisyLinear, width
+from plastic.core.unit_graph import Units, activations, module_of, trainable, unit_graph
+
+
+def found(model: nn.Module) -> dict[str, tuple[tuple[str, ...], str, tuple[str, ...]]]:
+    """Norms, activation and readers of each layer."""
+    return {units.layer: (units.norms, units.activation, units.readers) for units in unit_graph(model)}
+
+
+def test_convolutions_that_are_flattened_into_two_noisy_streams() -> None:
+    model = Network(image_encoder("nature", 4), Head(64, 16, 3, 5, noisy(0.5), dueling=True), 2**-0.5)
+    assert found(model) == {
+        "encoder.0": ((), "encoder.1", ("encoder.2",)),
+        "encoder.2": ((), "encoder.3", ("encoder.4",)),
+        "encoder.4": ((), "encoder.5", ("head.advantage.0", "head.value.0")),
+        "head.value.0": ((), "head.value.1", ("head.value.2",)),
+        "head.advantage.0": ((), "head.advantage.1", ("head.advantage.2",)),
+    }
+
+
+def test_layers_come_in_the_order_they_run() -> None:
+    class Backwards(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.last = nn.Sequential(nn.Linear(3, 3), nn.ReLU(), nn.Linear(3, 1))
+            self.first = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
+
+        def forward(self, x: Tensor) -> Tensor:
+            y: Tensor = self.last(self.first(x))
+            return y
+
+    assert list(found(Backwards())) == ["first.0", "last.0"]
+
+
+class Twins(nn.Module):
+    """A critic of two inputs and two heads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trunk = nn.Sequential(nn.Linear(5, 8), nn.LayerNorm(8), nn.Tanh())
+        self.one = nn.Sequential(nn.Linear(8, 6), nn.ReLU(), nn.Linear(6, 1))
+        self.two = nn.Sequential(nn.Linear(8, 6), nn.ReLU(), nn.Linear(6, 1))
+
+    def forward(self, observation: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
+        features = self.trunk(torch.cat((observation, action), 1))
+        return self.one(features), self.two(features)
+
+
+def test_twin_heads_of_a_network_with_two_inputs() -> None:
+    assert found(Twins()) == {
+        "trunk.0": (("trunk.1",), "trunk.2", ("one.0", "two.0")),
+        "one.0": ((), "one.1", ("one.2",)),
+        "two.0": ((), "two.1", ("two.2",)),
+    }
+
+
+def test_norms_identities_and_pools_in_between() -> None:
+    model = nn.Sequential(
+        OrderedDict(
+            conv=nn.Conv2d(3, 4, 3),
+            norm=ChannelNorm(4),
+            rest=nn.Identity(),
+            second=nn.GroupNorm(1, 4),
+            act=nn.Sequential(nn.BatchNorm2d(4), nn.Sequential(CReLU())),
+            drop=nn.Dropout2d(0.5),
+            flat=nn.Flatten(),
+            out=NoisyLinear(8, 2),
+        )
+    )
+    assert found(model) == {"conv": (("norm", "second", "act.0"), "act.1.0", ("out",))}
+
+
+def test_flattening_by_a_call_is_seen_through_on_both_sides() -> None:
+    class Flat(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.act, self.out = nn.Conv2d(1, 2, 1), nn.ReLU(), nn.Linear(8, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            y: Tensor = self.out(self.act(self.conv(x).contiguous()).flatten(1))
+            return y
+
+    assert found(Flat()) == {"conv": ((), "act", ("out",))}
+
+
+def test_a_reader_on_two_ways_is_one_reader() -> None:
+    class Ways(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.act, self.out = nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1)
+            self.rest = nn.Identity()
+
+        def forward(self, x: Tensor) -> Tensor:
+            y = self.act(self.first(x))
+            z: Tensor = self.out(y) + self.out(self.rest(y))
+            return z
+
+    assert found(Ways())["first"][2] == ("out",)
+
+
+@pytest.mark.parametrize("activation", [nn.ReLU(), nn.GELU(), nn.SiLU(), nn.PReLU(), nn.Hardswish(), nn.Softsign()])
+def test_activations_of_torch_are_known(activation: nn.Module) -> None:
+    model = nn.Sequential(nn.Linear(2, 3), activation, nn.Linear(3, 1))
+    assert found(model) == {"0": ((), "1", ("2",))}
+
+
+def test_a_registered_layer_has_units_too() -> None:
+    class Masked(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(3, 2))
+
+        def forward(self, x: Tensor) -> Tensor:
+            if x.sum() > 0:  # cannot be traced, and need not be
+                x = -x
+            y: Tensor = x @ self.weight.T
+            return y
+
+    width.register(Masked, lambda layer: (2, 3))
+    assert found(nn.Sequential(Masked(), nn.ReLU(), nn.Linear(3, 1))) == {"0": ((), "1", ("2",))}
+
+
+def test_it_is_right_again_after_a_replace() -> None:
+    model = Twins()
+    model.one = nn.Sequential(model.one, nn.ReLU(), nn.Linear(1, 1))
+    assert found(model)["one.0.0"] == ((), "one.0.1", ("one.0.2",))
+    assert found(model)["one.0.2"] == ((), "one.1", ("one.2",))
+    assert found(model)["trunk.0"][2] == ("one.0.0", "two.0")
+
+
+def test_a_single_layer_hides_no_units() -> None:
+    assert unit_graph(nn.Linear(2, 2)) == []
+
+
+def test_a_layer_behind_which_streams_are_added_has_no_activation_of_its_own() -> None:
+    class Residual(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = nn.Linear(2, 2), nn.Linear(2, 2)
+            self.act = nn.ReLU()
+
+        def forward(self, x: Tensor) -> Tensor:
+            return x + self.second(self.act(self.first(x)))
+
+    assert found(Residual()) == {"first": ((), "act", ("second",))}
+
+
+# ------------------------------------------------------------------ what is refused
+
+
+@pytest.mark.parametrize(
+    ("call", "name"),
+    [
+        (F.relu, "relu"),
+        (torch.relu, "relu"),
+        (torch.tanh, "tanh"),
+        (torch.sigmoid, "sigmoid"),
+        (F.elu, "elu"),
+        (F.leaky_relu_, "leaky_relu"),
+        (F.hardtanh, "hardtanh"),
+        (lambda x: x.relu(), "relu"),
+        (lambda x: x.sigmoid_(), "sigmoid"),
+    ],
+)
+def test_an_activation_that_is_a_function_call_is_refused_with_its_line(
+    call: Callable[[Tensor], Tensor], name: str
+) -> None:
+    class Hidden(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.norm, self.last = nn.Linear(2, 3), nn.LayerNorm(3), nn.Linear(3, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.norm(self.first(x))
+            y = call(x)
+            z: Tensor = self.last(y)
+            return z
+
+    with pytest.raises(UsageError) as caught:
+        unit_graph(Hidden())
+    message = str(caught.value)
+    assert message.startswith(f"the activation '{name}' behind layer 'first' is a function call (File ")
+    assert message.endswith("make it a module, such as nn.ReLU()")
+    assert "test_unit_graph.py" in message
+    assert ", line " in message
+    assert "\n" not in message
+
+
+def test_control_flow_that_depends_on_values_is_refused() -> None:
+    class Gate(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(2, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            y: Tensor = self.layer(x)
+            return y if y.sum() > 0 else -y
+
+    with pytest.raises(
+        UsageError, match=r"cannot trace Gate\.forward \(.*\); keep control flow that depends on values"
+    ):
+        unit_graph(Gate())
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [lambda x: torch.zeros(len(x)), lambda x: torch.zeros(int(x.shape[0])), lambda x: [row for row in x]],  # noqa: C416
+)
+def test_other_things_that_cannot_be_traced_are_refused_alike(ask: Callable[[Tensor], object]) -> None:
+    class Asking(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(2, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            ask(x)
+            y: Tensor = self.layer(x)
+            return y
+
+    with pytest.raises(UsageError, match=r"cannot trace Asking\.forward"):
+        unit_graph(Asking())
+
+
+def test_an_activation_that_serves_two_layers_is_refused() -> None:
+    """Its values would be those of its last call, and a norm put before it would stand behind both."""
+
+    class Shared(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second, self.last = nn.Linear(2, 3), nn.Linear(3, 4), nn.Linear(4, 1)
+            self.act = nn.ReLU()
+
+        def forward(self, x: Tensor) -> Tensor:
+            y: Tensor = self.last(self.act(self.second(self.act(self.first(x)))))
+            return y
+
+    with pytest.raises(UsageError) as caught:
+        unit_graph(Shared())
+    assert str(caught.value) == (
+        "the activation 'act' runs behind 'first' and again behind 'second'; give each layer a module of its own"
+    )
+
+
+def test_layers_without_any_activation_among_them_are_refused_with_the_line() -> None:
+    class Odd(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.last = nn.Linear(2, 3), nn.Linear(3, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            y: Tensor = self.last(torch.sin(self.first(x)))
+            return y
+
+    with pytest.raises(
+        UsageError, match=r"no activation found behind any layer: 'first' goes to sin \(File .*line \d+"
+    ):
+        unit_graph(Odd())
+
+
+class Cat(nn.Module):
+    """What stands between a layer and its readers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two = nn.Sequential(nn.Linear(2, 3), nn.ReLU()), nn.Sequential(nn.Linear(2, 3), nn.ReLU())
+        self.out = nn.Sequential(nn.Linear(6, 4), nn.ReLU())
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.out(torch.cat((self.one(x), self.two(x)), 1))
+        return y
+
+
+def test_readers_that_cannot_be_followed_are_an_error_only_for_who_asks() -> None:
+    one, _, out = unit_graph(Cat())
+    assert (one.layer, one.norms, one.activation) == ("one.0", (), "one.1")
+    with pytest.raises(UsageError) as caught:
+        _ = one.readers
+    message = str(caught.value)
+    assert message.startswith("cannot tell which layers read 'one.0': cat stands between (File ")
+    assert "test_unit_graph.py" in message
+    with pytest.raises(
+        UsageError, match=r"^cannot tell which layers read 'out\.0': they are an output of the network$"
+    ):
+        _ = out.readers
+
+
+# ------------------------------------------------------------------ values
+
+
+def test_activations_are_the_values_behind_each_hidden_layer() -> None:
+    model = Network(image_encoder("nature", 2), Head(64, 16, 3, 5, noisy(0.5), dueling=True), 1.0).eval()
+    inputs = torch.rand(6, 2, 36, 36)
+    values = activations(model, (inputs,))
+    assert [units.layer for units in values] == [units.layer for units in unit_graph(model)]
+    by_layer = {units.layer: value for units, value in values.items()}
+    assert by_layer["encoder.0"].shape == (6, 32, 8, 8)
+    assert torch.equal(by_layer["encoder.0"], model.encoder.get_submodule("0")(inputs).relu())
+    features = by_layer["encoder.4"].flatten(1)
+    assert torch.equal(by_layer["head.value.0"], model.head.get_submodule("value.0")(features).relu())
+    assert not any(value.requires_grad for value in by_layer.values())
+    assert not any(module._forward_hooks for module in model.modules())
+
+
+def test_hooks_are_gone_after_an_error() -> None:
+    model = Twins()
+    with pytest.raises(RuntimeError):
+        activations(model, (torch.zeros(2, 3), torch.zeros(2, 3)))
+    assert not any(module._forward_hooks for module in model.modules())
+
+
+def test_what_no_longer_learns_is_left_out_of_the_values() -> None:
+    model = Twins()
+    model.one.requires_grad_(False)
+    graph = {units.layer: trainable(model, units) for units in unit_graph(model)}
+    assert graph == {"trunk.0": True, "one.0": False, "two.0": True}
+    values = activations(model, (torch.zeros(2, 3), torch.zeros(2, 2)))
+    assert [units.layer for units in values] == ["trunk.0", "two.0"]
+
+
+def test_units_can_be_keys() -> None:
+    one, same = (Units("a", (), "b", readers=("c",), obstacle=None) for _ in range(2))
+    assert {one: 1}[same] == 1
+
+
+def test_module_of_a_path() -> None:
+    assert [module_of(path) for path in ("encoder.0.bias", "head", "head.value.0")] == ["encoder", "head", "head"]
