@@ -1,0 +1,1 @@
+"""The command line: `plastic run`, `resume`, `evaluate`, `plugins`."""

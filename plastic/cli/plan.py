@@ -1,0 +1,72 @@
+"""The plan of a run: everything that was decided, before anything is done."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from plastic.cli.describe import PLACES, changed, moment, place
+from plastic.cli.wording import count
+from plastic.core.assemble import in_order_of_effect
+
+if TYPE_CHECKING:
+    from plastic.core.assemble import Assembly
+
+
+def plan(assembly: "Assembly", folder: Path | None) -> RenderableType:
+    """The plan as one reads it; `folder` is None as long as there is none."""
+    parts: list[RenderableType] = [facts(_facts(assembly, folder)), Text()]
+    if assembly.plugins:
+        parts += [_plugins(assembly), Text()]
+    return Group(*parts)
+
+
+def facts(rows: Iterable[tuple[str, str]]) -> Table:
+    """Names and what they are, below each other."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def _facts(assembly: "Assembly", folder: Path | None) -> Iterable[tuple[str, str]]:
+    recipe, total, now = assembly.recipe, assembly.clock.total, assembly.clock.now
+    known = assembly.agent.presets.get(assembly.preset)
+    yield "agent", recipe.agent
+    if not now.agent_steps:  # later, the recipe says every value itself
+        yield "preset", assembly.preset if known is None else f"{assembly.preset} ({known.description})"
+    yield "environment", recipe.env
+    steps = f"{total.agent_steps:,} agent steps"
+    if total.frames != total.agent_steps:
+        steps += f" ({total.frames:,} frames)"
+    yield "steps", f"{steps} -> {count(total.updates, 'update')} in total"
+    if now.agent_steps:
+        yield "goes on", f"after {count(now.agent_steps, 'step')} and {count(now.updates, 'update')}"
+    yield "device", f"{recipe.device}, {count(assembly.settings.threads, 'thread')}"
+    yield "seed", str(recipe.seed)
+    differing = " ".join(filter(None, map(changed, (assembly.settings, assembly.family, assembly.agent))))
+    yield "settings", differing or "all at their defaults"
+    if folder is not None:
+        yield "folder", str(folder)
+    yield "plugins", "in order of effect:" if assembly.plugins else "none"
+
+
+def _plugins(assembly: "Assembly") -> Table:
+    columns: dict[str, list[str]] = {"plugin": [], "acts on": [], "when": [], "claims": [], "options": []}
+    for plugin in in_order_of_effect(assembly.plugins):
+        own = changed(plugin, without=(*PLACES, "when"))
+        row = (plugin.name, place(plugin), moment(plugin), ", ".join(sorted(plugin.claims)), own)
+        for column, cell in zip(columns.values(), row, strict=True):
+            column.append(cell)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    filled = {heading: cells for heading, cells in columns.items() if any(cells)}
+    for heading in filled:
+        table.add_column(heading, overflow="fold")
+    for row in zip(*filled.values(), strict=True):
+        table.add_row(*row)
+    return table

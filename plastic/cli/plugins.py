@@ -1,0 +1,98 @@
+"""`plastic plugins`: what is installed, and what each plugin does and can be told."""
+
+from typing import TYPE_CHECKING
+
+from cyclopts import App
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from plastic.core.plugin import Plugin
+
+_SCHEDULES = (
+    "A schedule is a number of updates ({meaning}), always, never,\n"
+    '{{every = N, of = "frames", start = N, stop = N}}, or {{at = N, of = "frames"}}.\n'
+    "The units are updates, agent_steps, frames and episodes."
+)
+
+plugins = App(
+    name="plugins",
+    help="List the plugins that are installed; `plugins show NAME` says all about one.",
+    sort_key=9,  # the last in the list of commands
+)
+
+
+@plugins.default
+def table() -> int:
+    """List the plugins that are installed."""
+    from rich.table import Table
+
+    from plastic.cli.describe import in_one_line, kind
+    from plastic.cli.output import show
+    from plastic.cli.packages import registry
+
+    known = registry(warn=False)
+    listed = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for heading in ("plugin", "kind", "what it does", "package"):
+        listed.add_column(heading, no_wrap=heading in ("plugin", "kind"), overflow="fold")
+    for name, entry in known.all("plugin").items():
+        listed.add_row(name, kind(entry.cls), in_one_line(entry.cls), entry.package)
+    show(listed)
+    for package, why in known.broken.items():
+        show("", f"{package} failed to load and is left out: {' '.join(why.split())}")
+    return 0
+
+
+@plugins.command
+def show(name: str, /) -> int:
+    """Show all about one plugin: what it does, its options, what it claims and changes.
+
+    Args:
+        name: Its name, or module:Class of your own.
+    """
+    from plastic.cli.describe import description
+    from plastic.cli.output import show as write
+    from plastic.cli.packages import registry
+
+    known = registry()
+    cls: type[Plugin] = known.find("plugin", name)
+    entry = known.all("plugin").get(name)
+    origin = entry.package if entry is not None else name.partition(":")[0]
+    write(_head(cls, origin), "", description(cls), "", _options(cls))
+    return 0
+
+
+def _head(cls: "type[Plugin]", package: str) -> "RenderableType":
+    from plastic.cli.describe import kind
+    from plastic.cli.plan import facts
+
+    return facts(
+        [
+            ("plugin", cls.name),
+            ("kind", kind(cls)),
+            ("claims", ", ".join(sorted(cls.claims)) or "nothing: it goes with every other plugin, and with itself"),
+            ("changes", ", ".join(sorted(cls.changes)) or "nothing"),
+            ("package", package),
+        ]
+    )
+
+
+def _options(cls: "type[Plugin]") -> "RenderableType":
+    from rich.console import Group
+    from rich.table import Table
+
+    from plastic.cli.describe import options_of
+
+    options = options_of(cls)
+    if not options:
+        return "It has no options."
+    listed = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for heading in ("option", "type", "default", "meaning"):
+        listed.add_column(heading, no_wrap=heading == "option", overflow="fold")
+    for option in options:
+        listed.add_row(option.name, option.type, option.default, option.meaning)
+    schedules = [option for option in options if option.type == "schedule"]
+    if not schedules:
+        return listed
+    once = schedules[0].default.startswith("once")
+    return Group(listed, "", _SCHEDULES.format(meaning="once at it" if once else "every so many"))

@@ -1,0 +1,1 @@
+"""Listeners that write or draw what a run does."""

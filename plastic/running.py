@@ -1,0 +1,127 @@
+"""Running, resuming, evaluating and loading, for Python and for the command line alike."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from attrs import evolve
+
+from plastic.core import checkpoint, recipe
+from plastic.core.assemble import Assembly, assemble
+from plastic.core.errors import UsageError
+from plastic.core.listener import Listener
+from plastic.core.recipe import Recipe
+from plastic.core.registry import Registry
+from plastic.core.run import Result, Run, evaluate, load_learners
+from plastic.core.run_folder import RunFolder
+from plastic.policy import Policy
+from plastic.report.curve import Curve
+
+
+def prepare(
+    wanted: Recipe, out: Path | str | None = None, listeners: Sequence[Listener] = (), registry: Registry | None = None
+) -> Run:
+    """Assemble a run and make its folder; nothing is made if the recipe does not fit.
+
+    Raises:
+        UsageError: If the recipe does not fit, or the folder is there already.
+    """
+    assembly = assemble(wanted, Registry().load() if registry is None else registry)
+    name = "-".join([wanted.agent.split(":")[-1], assembly.recipe.env.split("/")[-1], f"s{wanted.seed}"])
+    folder = RunFolder.create(None if out is None else Path(out), name)
+    prepared = Run(assembly, folder, [*listeners, Curve()])
+    prepared.begin()
+    return prepared
+
+
+def reopen(
+    path: Path | str, steps: int | None = None, listeners: Sequence[Listener] = (), registry: Registry | None = None
+) -> Run | None:
+    """The run in a folder where its last checkpoint left it; None if it has finished.
+
+    Args:
+        path: The run's folder.
+        steps: A new total of agent steps, for a run that shall go on.
+        listeners: Who hears of it.
+        registry: Where names are looked up.
+
+    Raises:
+        UsageError: If there is no run or no checkpoint, or it does not fit.
+    """
+    folder = RunFolder.open(Path(path))
+    wanted = recipe.read(folder.recipe)
+    saved = folder.checkpoints()
+    if folder.result.exists() and (steps is None or steps <= wanted.steps):
+        return None
+    if steps is not None:
+        wanted = evolve(wanted, steps=steps)
+    state = checkpoint.read(saved[-1]) if saved else None
+    if state is not None:
+        done = state["clock"]["now"]["agent_steps"]
+        if wanted.steps < done:
+            raise UsageError(f"{path} is at step {done:,} already; give more than that, not {wanted.steps:,}")
+        wanted = evolve(wanted, settings={**wanted.settings, "threads": state["threads"]})
+    again = Run(assemble(wanted, Registry().load() if registry is None else registry), folder, [*listeners, Curve()])
+    if state is None:  # killed before the first checkpoint: from the start
+        again.discard_metrics()
+        again.begin()
+    else:
+        again.load_state_dict(state)
+        folder.result.unlink(missing_ok=True)  # before the recipe says more steps: it marks the run as finished
+        folder.write_text(folder.recipe, again.recipe.toml())
+    return again
+
+
+def run(
+    wanted: Recipe, out: Path | str | None = None, listeners: Sequence[Listener] = (), registry: Registry | None = None
+) -> Run:
+    """Train to the end and evaluate; `.result` and `.folder` say what came of it."""
+    prepared = prepare(wanted, out, listeners, registry)
+    prepared.train()
+    return prepared
+
+
+def restore(path: Path | str, registry: Registry | None = None) -> Assembly:
+    """What the run in a folder has learnt by its last checkpoint.
+
+    Raises:
+        UsageError: If there is no run or no checkpoint, or it does not fit.
+    """
+    folder = RunFolder.open(Path(path))
+    saved = folder.checkpoints()
+    if not saved:
+        raise UsageError(f"{path} has no checkpoint yet")
+    assembly = assemble(recipe.read(folder.recipe), Registry().load() if registry is None else registry)
+    state = checkpoint.read(saved[-1])
+    load_learners(assembly.agent, state)
+    assembly.clock.advance(**state["clock"]["now"])
+    return assembly
+
+
+def load(path: Path | str, registry: Registry | None = None) -> Policy:
+    """The policy a run has learnt by its last checkpoint.
+
+    Raises:
+        UsageError: If there is no run or no checkpoint.
+    """
+    return Policy(restore(path, registry))
+
+
+def evaluate_again(path: Path | str, games: int | None = None, registry: Registry | None = None) -> Result:
+    """Play games with what a run has learnt.
+
+    Raises:
+        UsageError: If there is no run or no checkpoint.
+    """
+    assembly = restore(path, registry)
+    wanted = games or assembly.settings.eval_episodes or assembly.family.eval_episodes
+    scores = evaluate(assembly, wanted)
+    mean = sum(scores) / len(scores)
+    return Result(tuple(scores), mean, assembly.family.normalise(assembly.recipe.env, mean))
+
+
+def result_of(path: Path | str) -> dict[str, Any]:
+    """The final evaluation that a finished run wrote down."""
+    result: dict[str, Any] = json.loads(RunFolder.open(Path(path)).result.read_text(encoding="utf-8"))
+    return result
