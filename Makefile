@@ -6,13 +6,13 @@ VENV = .venv
 BIN = $(VENV)/bin
 STAMP = $(VENV)/installed
 
-# What `make run` trains, for instance `make run GAME=ALE/Breakout-v5 PLUGINS="sam reset:when=1000"`.
+# What `make run` trains, for instance `make run GAME=pong PLUGINS="sam reset:when=1000"`.
 AGENT = rainbow
 PLUGINS = sam crelu
-GAME = ALE/Pong-v5
-STEPS = 3000
+GAME = ALE/Breakout-v5
+STEPS = 2000
 SEED = 0
-SETTINGS = learning_starts=500 eval_episodes=1
+SETTINGS = learning_starts=500 eval_episodes=3
 OUT =
 
 # What the tests use: two workers of one thread each; a waiting thread must not spin on the other's core.
@@ -21,13 +21,14 @@ PYTEST = OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest
 
 .DEFAULT_GOAL = help
 .DELETE_ON_ERROR: # a half-made environment (no ensurepip, say) must not count as one
-.PHONY: help install run test lint bench clean
+.PHONY: help install run test lint bench docs clean
 
 help:
 	@echo 'make run      train $(AGENT) with $(PLUGINS) on $(GAME), a few minutes on two cores'
 	@echo 'make test     lint, types, tests and doctests'
 	@echo 'make lint     ruff and mypy alone'
 	@echo 'make bench    the speed and memory benchmarks'
+	@echo 'make docs     write the tables of the documentation from the code'
 	@echo 'make install  only set up $(VENV); PYTHON=python3.12 chooses another Python'
 	@echo 'make clean    remove caches and built files, not $(VENV) and not runs/'
 
@@ -46,6 +47,9 @@ lint: $(STAMP)
 
 bench: $(STAMP)
 	$(PYTEST) tests/benchmarks --timeout=1800
+
+docs: $(STAMP)
+	$(BIN)/python docs/generate.py # make test says when they are not up to date
 
 install: $(STAMP)
 
