@@ -33,15 +33,18 @@ def options_of(cls: type[Any]) -> list[Option]:
     hints = get_type_hints(cls)
     meanings = _attributes(cls.__doc__ or "")
     return [
-        Option(name, _type(hints[name]), _default(field), meanings.get(name, "")) for name, field in fields(cls).items()
+        Option(name, _type(hints[name]), _in_words(_default(field)), meanings.get(name, ""))
+        for name, field in fields(cls).items()
     ]
 
 
-def _default(field: "attrs.Attribute[Any]") -> str:
+def _default(field: "attrs.Attribute[Any]") -> Any:
     default: Any = field.default
-    if default is attrs.NOTHING:
-        return "required"
-    return option(default.factory() if isinstance(default, attrs.Factory) else default)  # type: ignore[arg-type]
+    return default.factory() if isinstance(default, attrs.Factory) else default  # type: ignore[arg-type]
+
+
+def _in_words(default: Any) -> str:
+    return "required" if default is attrs.NOTHING else option(default)
 
 
 _TYPES = {int: "integer", float: "number", bool: "true or false", str: "word", NoneType: "none"}
@@ -79,6 +82,18 @@ def description(cls: type[Any]) -> str:
     return (before.rstrip() + ("\n\n" + section[after.start() :] if after else "")).strip()
 
 
+def reflowed(text: str) -> str:
+    r"""Each paragraph on one line, for a terminal to break; what is indented stays as it is.
+
+    >>> reflowed("One\nparagraph.\n\nA list:\n  * item")
+    'One paragraph.\n\nA list:\n  * item'
+    """
+    paragraphs = (part.splitlines() for part in text.split("\n\n"))
+    return "\n\n".join(
+        "\n".join(lines) if any(line[:1] in " *-" for line in lines) else " ".join(lines) for lines in paragraphs
+    )
+
+
 _CITATION = re.compile(r"\s*\([^()]*\b(?:19|20)\d\d\b[^()]*\)")
 
 
@@ -105,7 +120,7 @@ def changed(instance: Any, without: tuple[str, ...] = ()) -> str:
     return " ".join(
         f"{name}={option(getattr(instance, name))}"
         for name, field in fields(type(instance)).items()
-        if name not in without and getattr(instance, name) != field.default
+        if name not in without and getattr(instance, name) != _default(field)
     )
 
 

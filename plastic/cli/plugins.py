@@ -10,9 +10,9 @@ if TYPE_CHECKING:
     from plastic.core.plugin import Plugin
 
 _SCHEDULES = (
-    "A schedule is a number of updates ({meaning}), always, never,\n"
-    '{{every = N, of = "frames", start = N, stop = N}}, or {{at = N, of = "frames"}}.\n'
-    "The units are updates, agent_steps, frames and episodes."
+    "A schedule is a number of updates ({meaning}), always, never, "
+    '{{every = N, of = "frames", start = N, stop = N}}, or {{at = N, of = "frames"}}; '
+    "the units are updates, agent_steps, frames and episodes."
 )
 
 plugins = App(
@@ -50,7 +50,8 @@ def show(name: str, /) -> int:
     Args:
         name: Its name, or module:Class of your own.
     """
-    from plastic.cli.describe import description
+    from plastic.cli.describe import description, reflowed
+    from plastic.cli.output import on_terminal
     from plastic.cli.output import show as write
     from plastic.cli.packages import registry
 
@@ -58,7 +59,8 @@ def show(name: str, /) -> int:
     cls: type[Plugin] = known.find("plugin", name)
     entry = known.all("plugin").get(name)
     origin = entry.package if entry is not None else name.partition(":")[0]
-    write(_head(cls, origin), "", description(cls), "", _options(cls))
+    text = description(cls)
+    write(_head(cls, origin), "", reflowed(text) if on_terminal() else text, "", _options(cls))
     return 0
 
 

@@ -85,7 +85,7 @@ class Standing(Listener):
         self._look(run)
         self._looks.clear()
         self._next = 0.0
-        what = "final evaluation" if self.steps >= self.total else "evaluating"
+        what = "final evaluation" if self.steps >= self.total else "evaluation"
         self._enter(f"{what} of {count(games, 'game')}")
 
     @property

@@ -1,7 +1,6 @@
 """Calling the command line in this process, and runs that take a second."""
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -69,8 +68,8 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def finished(made_once: Path, plastic: Plastic) -> Iterator[Path]:
+def finished(made_once: Path, plastic: Plastic) -> Path:
     """A finished run of 150 steps in the folder one stands in, to do with as one likes."""
     folder = plastic.folder / "finished"
     shutil.copytree(made_once, folder)
-    yield Path("finished")
+    return Path("finished")

@@ -55,9 +55,7 @@ def test_a_disk_that_is_full_when_a_checkpoint_is_written(plastic: "Plastic", fi
     (finished / "checkpoints/.0000000200.ckpt.partial").symlink_to("/dev/full")
     done = plastic("resume", finished, "--steps", "200")
     assert done.code == 1
-    assert done.error == (
-        "cannot write the checkpoint finished/checkpoints/0000000200.ckpt: No space left on device"
-    )
+    assert done.error == ("cannot write the checkpoint finished/checkpoints/0000000200.ckpt: No space left on device")
     assert {path.name: path.read_bytes() for path in (finished / "checkpoints").iterdir()} == kept
     assert plastic("resume", finished, "--quiet").code == 0, "it goes on once there is room"
 
@@ -71,9 +69,7 @@ def test_a_disk_that_is_full_when_a_line_is_written(plastic: "Plastic", finished
     assert done.error == "cannot write finished/timing.csv: No space left on device"
 
 
-def test_a_disk_that_is_full_when_the_picture_is_drawn(
-    plastic: "Plastic", monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_disk_that_is_full_when_the_picture_is_drawn(plastic: "Plastic", monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*arguments: object, **more: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 

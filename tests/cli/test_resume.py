@@ -32,9 +32,7 @@ def test_ctrl_c_then_resume_is_as_if_nothing_had_happened(plastic: "Plastic", mo
     press(monkeypatch, 97, signal.SIGINT)
     stopped = plastic.run(*PLUGINS, "--quiet", "--out", "two parts")
     assert (stopped.code, stopped.out) == (130, "")
-    assert stopped.error == (
-        "stopped after 97 steps; a checkpoint was written; go on with: plastic resume 'two parts'"
-    )
+    assert stopped.error == ("stopped after 97 steps; a checkpoint was written; go on with: plastic resume 'two parts'")
     assert not Path("two parts/result.json").exists()
     assert Path("two parts/metrics.jsonl").read_bytes() != Path("whole/metrics.jsonl").read_bytes()
     resumed = plastic("resume", "two parts", "--quiet")

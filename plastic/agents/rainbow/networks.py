@@ -73,13 +73,15 @@ def width_after(encoder: nn.Module, shape: tuple[int, ...]) -> int:
     Raises:
         UsageError: If such observations are too small for it.
     """
-    try:
-        with torch.no_grad():
-            return int(encoder(torch.zeros(1, *shape)).shape[1])
-    except RuntimeError as error:
+    least = 1
+    for layer in reversed([layer for layer in encoder.modules() if isinstance(layer, nn.Conv2d)]):
+        least = (least - 1) * layer.stride[0] + layer.kernel_size[0]
+    if min(shape[1:], default=least) < least:
         raise UsageError(
-            f"images of {shape[1]}x{shape[2]} pixels are too small for this encoder; 36x36 is the least"
-        ) from error
+            f"images of {shape[1]}x{shape[2]} pixels are too small for this encoder; {least}x{least} is the least"
+        )
+    with torch.no_grad():
+        return int(encoder(torch.zeros(1, *shape)).shape[1])
 
 
 def _stream(features: int, hidden: int, outputs: int, linear: Linear) -> nn.Sequential:

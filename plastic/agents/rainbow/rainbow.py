@@ -103,6 +103,7 @@ class Rainbow(Agent):
     learners: Mapping[str, Learner] = field(init=False)
     knobs: Knobs = field(init=False)
     _site: Site = field(init=False)
+    _dtype: torch.dtype = field(init=False)  # of the observations as the replay keeps them
     _replay: Replay = field(init=False)
     _support: Tensor = field(init=False)
     _batches: torch.Generator = field(init=False)
@@ -112,8 +113,16 @@ class Rainbow(Agent):
         """See `Agent.begin`."""
         if not isinstance(site.action_space, gymnasium.spaces.Discrete):
             raise UsageError(f"rainbow needs discrete actions; this environment has {site.action_space}")
+        if site.action_space.start:
+            raise UsageError(f"rainbow needs actions counted from 0; this environment has {site.action_space}")
         self._site = site
         shape = site.observation_space.shape
+        if observations_of(site.observation_space) == "vector" and len(shape) != 1:
+            raise UsageError(
+                f"rainbow reads vectors, or images of bytes; this environment gives {site.observation_space.dtype} of "
+                f"shape {shape}: flatten them"
+            )
+        self._dtype = torch.uint8 if site.observation_space.dtype == np.uint8 else torch.float32
         self.knobs = {
             "replay_ratio": self.replay_ratio,
             "learning_rate": self.learning_rate,
@@ -127,7 +136,7 @@ class Rainbow(Agent):
         self._replay = Replay(
             capacity=self.replay_capacity,
             observation_shape=shape,
-            dtype=torch.uint8 if site.observation_space.dtype == np.uint8 else torch.float32,
+            dtype=self._dtype,
             frame_stack=site.frame_stack,
             n_step=self.n_step,
             discount=self.discount,
@@ -217,7 +226,8 @@ class Rainbow(Agent):
 
     @torch.no_grad()
     def _greedy(self, model: nn.Module, observations: NDArray[Any]) -> NDArray[Any]:
-        inputs = to_float(torch.from_numpy(observations).to(self._site.device), channels_last=True)
+        kept = torch.from_numpy(observations).to(self._site.device, self._dtype)
+        inputs = to_float(kept, channels_last=True)
         values = expected(torch.softmax(model(inputs), dim=2), self._support)
         actions: NDArray[Any] = values.argmax(1).cpu().numpy()
         return actions
