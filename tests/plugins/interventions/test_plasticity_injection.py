@@ -13,7 +13,7 @@ from plastic.core.options import build
 from plastic.core.schedule import Always, At, Every, Never
 from plastic.plugins.interventions.plasticity_injection import Injected, PlasticityInjection
 from plastic.plugins.interventions.reset import Reset
-from tests.plugins.learners import batch, changed, gradients_at, moments, parameters, rainbow, train
+from tests.plugins.learners import batch, changed, gradients_at, moments, norm, parameters, rainbow, train
 
 OBSERVATIONS = torch.rand(6, 4, 36, 36, generator=torch.Generator().manual_seed(0))
 
@@ -288,6 +288,22 @@ def test_the_norm_trigger_fires_when_the_head_has_grown_so_many_times(factor: fl
     assert plugin.injections == injections
     train(learner, 2)  # the new head has its own norm to start from
     assert plugin.injections == injections
+
+
+def test_the_norm_trigger_measures_what_is_trained() -> None:
+    plugin = PlasticityInjection(trigger="weight_norm", growth=2.0, when=Never())
+    learner = trained(plugin)
+    new = [learner.params[name] for name in learner.params if name.startswith("head")]
+    torch._foreach_mul_([parameter.data for parameter in new], 2.1)
+    inject(learner, plugin)
+    assert plugin.norm is not None
+    trained_now = [p.detach() for name, p in learner.params.items() if name.startswith("head.new.")]
+    assert float(plugin.norm) == pytest.approx(norm(trained_now), rel=1e-5)
+    inject(learner, plugin)
+    assert plugin.injections == 1  # the frozen head is large, the new one has not grown
+    torch._foreach_mul_([learner.params[name].data for name in learner.params if name.startswith("head")], 2.1)
+    inject(learner, plugin)
+    assert plugin.injections == 2
 
 
 def test_the_norm_trigger_measures_from_the_last_reset() -> None:

@@ -94,10 +94,11 @@ def test_on_rainbow_they_are_numpys_ranks_of_the_flattened_convolution_and_of_ea
 
 
 def test_layers_before_the_last_of_a_module_are_no_features() -> None:
-    encoder = nn.Sequential(linear([[1.0]] * 3), nn.ReLU(), linear([[1.0] * 3] * 2), nn.ReLU())
+    blocks = [nn.Sequential(linear([[1.0]] * 3), nn.ReLU()), nn.Sequential(linear([[1.0] * 3] * 2), nn.ReLU())]
+    encoder = nn.Sequential(*blocks)
     head = nn.Sequential(linear([[1.0] * 2] * 4), nn.ReLU(), linear([[1.0] * 4]))
     measured = probed(Parts(encoder, head), torch.rand(8, 1) + 1)
-    assert {key.rsplit("/", 1)[0] for key in measured} == {"feature_rank/encoder", "feature_rank/head"}
+    assert {key.rsplit("/", 1)[0] for key in measured} == {"feature_rank/encoder.1", "feature_rank/head"}
     assert list(measured.values()) == pytest.approx([1.0] * 6, abs=1e-3)  # all features are multiples of one number
 
 
