@@ -55,6 +55,8 @@ def _type(hint: Any) -> str:
         return " | ".join(map(str, get_args(hint)))
     if get_origin(hint) in (Union, UnionType):
         return " or ".join(_type(one) for one in get_args(hint))
+    if get_origin(hint) is tuple:
+        return f"list of {_type(get_args(hint)[0])}s"
     if isinstance(hint, type) and issubclass(hint, Schedule):
         return "schedule"
     return _TYPES.get(hint, str(hint))

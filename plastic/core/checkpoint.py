@@ -8,8 +8,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from pickle import UnpicklingError
-from typing import Any
+from typing import IO, Any
 
 import torch
 import zstandard
@@ -123,13 +122,22 @@ def read(path: Path) -> dict[str, Any]:
         with path.open("rb") as file, tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY) as unpacked:
             file.readline()
             file.readline()
-            frame = zstandard.ZstdDecompressor().decompressobj()  # which stops before the mark behind it
-            while not frame.eof and (chunk := file.read(_CHUNK)):
-                unpacked.write(frame.decompress(chunk))
-            unpacked.seek(0)
+            _unpack(file, unpacked)
             state: dict[str, Any] = torch.load(unpacked, map_location="cpu", weights_only=True)
-    except (zstandard.ZstdError, RuntimeError, UnpicklingError, zipfile.BadZipFile, EOFError) as error:
-        raise UsageError(f"{path} is damaged: {' '.join(str(error).split())[:200]}") from error
     except OSError as error:
         raise UsageError(f"cannot read {path}: {_why(error)}") from error
+    except Exception as error:  # a damaged or foreign pickle raises whatever it runs into
+        raise UsageError(f"{path} is damaged: {' '.join(str(error).split())[:200]}") from error
     return state
+
+
+def _unpack(file: IO[bytes], unpacked: IO[bytes]) -> None:
+    frame = zstandard.ZstdDecompressor().decompressobj()
+    while not frame.eof and (chunk := file.read(_CHUNK)):
+        unpacked.write(frame.decompress(chunk))
+    if not frame.eof or frame.unused_data + file.read() != _END:  # its checksum would not have been looked at
+        raise ValueError("it does not end where it should")
+    unpacked.seek(0)
+    if not zipfile.is_zipfile(unpacked):  # torch would try its older formats
+        raise ValueError("torch did not write it")
+    unpacked.seek(0)

@@ -28,7 +28,7 @@ class Overwrite:
             with the moments of a whole tensor and stays where only a part was written: PyTorch
             counts per tensor, and cleared moments under an old count make the next step
             sqrt(1 - beta2) / (1 - beta1) times smaller or larger than a first step is
-            (spec A6: 0.316 with Adam's defaults).
+            (3.16 and 0.316 with Adam's defaults).
     """
 
     name: str

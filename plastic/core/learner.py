@@ -245,7 +245,7 @@ class Learner:
 
         Probes see one state, before any edit; interventions follow in the user's order, each seeing
         the result of the one before. After the run's last update nothing is edited: what an edit
-        breaks, no update could mend, and the evaluation would measure the break (spec A6).
+        breaks, no update could mend, and the evaluation would measure the break.
         """
         probes = [probe for probe in self._probes if probe.due(self.clock)]
         editing = [] if self.clock.last_update else [i for i in self._editing if i.due(self.clock)]

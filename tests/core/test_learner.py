@@ -348,8 +348,8 @@ def test_what_becomes_of_the_step_count_of_a_whole_tensor_can_be_said(options: d
     ("edit", "factor"),
     [
         (partial(Overwrite), 1.0),  # cleared together: as long as a first step
-        (partial(Overwrite, step="keep"), 0.1 / 0.001**0.5),  # spec A9: 3.16 times too long
-        (partial(Overwrite, moments="keep", step="clear"), 0.001**0.5 / 0.1),  # spec A6: 0.316 of it
+        (partial(Overwrite, step="keep"), 0.1 / 0.001**0.5),  # 3.16 times too long
+        (partial(Overwrite, moments="keep", step="clear"), 0.001**0.5 / 0.1),  # 0.316 of it
         (partial(Overwrite, moments="keep"), 1.0),
     ],
 )

@@ -152,7 +152,8 @@ def test_a_layer_behind_which_streams_are_added_has_no_activation_of_its_own() -
             self.act = nn.ReLU()
 
         def forward(self, x: Tensor) -> Tensor:
-            return x + self.second(self.act(self.first(x)))
+            y: Tensor = x + self.second(self.act(self.first(x)))
+            return y
 
     assert found(Residual()) == {"first": ((), "act", ("second",))}
 

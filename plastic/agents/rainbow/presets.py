@@ -1,4 +1,4 @@
-"""Rainbow's named configurations; every value beside its source (spec C1, C2)."""
+"""Rainbow's named configurations; every value beside its source."""
 
 from collections.abc import Mapping
 
@@ -41,7 +41,7 @@ PRESETS: Mapping[str, Preset] = {
     ),
     "plastic": Preset(
         "PLASTIC: layer norm in the encoder, CReLU in the head, SAM on the encoder, reset of the head",
-        "Lee et al. (2023, NeurIPS), released scripts; the scope as intended, not as its code has it (spec A1)",
+        "Lee et al. (2023, NeurIPS), released scripts; the scope as intended: its code moves the head too, with a mixed gradient",
         "image",
         plugins=(
             Chosen("crelu", {"layers": "head", "style": "output"}),

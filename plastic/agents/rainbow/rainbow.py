@@ -31,7 +31,10 @@ _count = between(1)
 
 @define(eq=False)
 class Rainbow(Agent):
-    """Rainbow (Hessel et al., 2018, arXiv:1710.02298) as data-efficient DrQ-Rainbow on Atari-100k (spec C1).
+    """Rainbow (Hessel et al., 2018, arXiv:1710.02298) as data-efficient DrQ-Rainbow on Atari-100k.
+
+    Values and rules are those of PLASTIC (Lee et al., 2023, arXiv:2306.10711, table 4) and, where its text
+    leaves them out, of its released code.
 
     Attributes:
         encoder: `nature`, or the two large convolutions of `data_efficient`; vectors have an own one.

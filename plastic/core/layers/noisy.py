@@ -39,7 +39,7 @@ class NoisyLinear(nn.Module):
         in_features: Width of the input.
         out_features: Width of the output.
         sigma: sigma_0; the start is sigma_0 / sqrt(in) for the weights and sigma_0 / sqrt(out) for
-            the biases, as Rainbow's implementations have it. The paper has sqrt(in) for both (spec F37).
+            the biases, as Rainbow's implementations have it. The paper has sqrt(in) for both.
     """
 
     def __init__(self, in_features: int, out_features: int, sigma: float = 0.5) -> None:

@@ -53,11 +53,11 @@ class PlasticityInjection(PlasticityIntervention):
         third_term: False leaves the frozen copy out: the output jumps (an ablation of the paper).
         freeze: False lets the old head learn on (an ablation of the paper).
         trigger: `time` injects whenever `when` says so; `weight_norm` then checks whether the
-            module's norm has grown `growth` times since it was last drawn; `active_units` whether
-            its fraction of active units is at most `active`. The paper names such a criterion
-            without giving one; these are ours.
-        growth: Of the norm.
-        active: Fraction of active units.
+            module's norm has grown so many times since it was last drawn; `active_units` whether
+            its fraction of active units has sunk so low. The paper names such a criterion without
+            giving one; these are ours.
+        threshold: Of the trigger: growth of the norm, 2 if left out, or fraction of active units,
+            0.1 if left out. `time` has none.
         most: How many injections at the most.
         when: A quarter of an Atari-100k run at replay ratio 2, as 50 of 200 million frames in the paper.
     """
@@ -68,13 +68,21 @@ class PlasticityInjection(PlasticityIntervention):
     third_term: bool = True
     freeze: bool = True
     trigger: Literal["time", "weight_norm", "active_units"] = "time"
-    growth: float = field(default=2.0, validator=between(1, above=True))
-    active: float = field(default=0.1, validator=between(0, 1))
+    threshold: float | None = None
     most: int | None = field(default=None, validator=between(1))
     when: Schedule = At(50_000)
     injections: int = field(default=0, init=False)
     norm: Tensor | None = field(default=None, init=False)  # of the module when it was last drawn
     _model: nn.Module | None = field(default=None, init=False, metadata=LIVE)
+
+    def __attrs_post_init__(self) -> None:
+        match self.trigger:
+            case "time" if self.threshold is not None:
+                raise ValueError("trigger=time has no threshold; leave it out, or choose another trigger")
+            case "weight_norm" if self.threshold is not None and self.threshold <= 1:
+                raise ValueError(f"threshold must be above 1 for trigger=weight_norm, not {self.threshold:g}")
+            case "active_units" if self.threshold is not None and not 0 <= self.threshold <= 1:
+                raise ValueError(f"threshold must be between 0 and 1 for trigger=active_units, not {self.threshold:g}")
 
     def start(self, model: nn.Module, lag: Lag) -> None:
         """Remember the module's norm; refuse a module that is not there, or has nothing to watch."""
@@ -110,12 +118,14 @@ class PlasticityInjection(PlasticityIntervention):
             case "time":
                 return True
             case "weight_norm":
-                return self.norm is not None and bool(self._norm(subject.model) >= self.growth * self.norm)
+                growth = 2.0 if self.threshold is None else self.threshold
+                return self.norm is not None and bool(self._norm(subject.model) >= growth * self.norm)
             case "active_units":
                 seen = activations(subject.model, subject.inputs)
                 here = [values > 0 for units, values in seen.items() if selects(self.module, units.layer)]
                 active = sum(int(entries.sum()) for entries in here)
-                return active <= self.active * sum(entries.numel() for entries in here)
+                share = 0.1 if self.threshold is None else self.threshold
+                return active <= share * sum(entries.numel() for entries in here)
 
     def _norm(self, model: nn.Module) -> Tensor:
         trained = [p.detach() for _, p in matching(model, self.module) if p.requires_grad]

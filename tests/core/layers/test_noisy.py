@@ -129,7 +129,7 @@ def test_initial_values(sigma: float) -> None:
         assert abs(mean.mean()) < 0.15 * bound
     assert abs(layer.weight_mu.std() - bound / math.sqrt(3)) < 0.01 * bound
     assert torch.equal(layer.weight_sigma, torch.full((300, 400), sigma / math.sqrt(400)))
-    assert torch.equal(layer.bias_sigma, torch.full((300,), sigma / math.sqrt(300)))  # spec F37: of its outputs
+    assert torch.equal(layer.bias_sigma, torch.full((300,), sigma / math.sqrt(300)))  # of its outputs
     assert torch.equal(layer.noise.inputs, torch.zeros(400))
 
 

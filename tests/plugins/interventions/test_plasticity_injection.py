@@ -277,7 +277,7 @@ def test_most_bounds_the_injections() -> None:
 
 @pytest.mark.parametrize(("factor", "injections"), [(1.9, 0), (2.1, 1)])
 def test_the_norm_trigger_fires_when_the_head_has_grown_so_many_times(factor: float, injections: int) -> None:
-    plugin = PlasticityInjection(trigger="weight_norm", growth=2.0, when=Always())
+    plugin = PlasticityInjection(trigger="weight_norm", threshold=2.0, when=Always())
     learner = trained(plugin, updates=1)
     assert plugin.injections == 0
     with torch.no_grad():
@@ -291,7 +291,7 @@ def test_the_norm_trigger_fires_when_the_head_has_grown_so_many_times(factor: fl
 
 
 def test_the_norm_trigger_measures_what_is_trained() -> None:
-    plugin = PlasticityInjection(trigger="weight_norm", growth=2.0, when=Never())
+    plugin = PlasticityInjection(trigger="weight_norm", threshold=2.0, when=Never())
     learner = trained(plugin)
     new = [learner.params[name] for name in learner.params if name.startswith("head")]
     torch._foreach_mul_([parameter.data for parameter in new], 2.1)
@@ -307,7 +307,7 @@ def test_the_norm_trigger_measures_what_is_trained() -> None:
 
 
 def test_the_norm_trigger_measures_from_the_last_reset() -> None:
-    plugin = PlasticityInjection(trigger="weight_norm", growth=2.0, when=Never())
+    plugin = PlasticityInjection(trigger="weight_norm", threshold=2.0, when=Never())
     reset = Reset(when=Never())
     learner = trained(plugin, reset, updates=1)
     assert plugin.norm is not None
@@ -320,7 +320,7 @@ def test_the_norm_trigger_measures_from_the_last_reset() -> None:
 
 @pytest.mark.parametrize(("bias", "injections"), [(10.0, 0), (-10.0, 1)])
 def test_the_activity_trigger_fires_when_few_units_are_active(bias: float, injections: int) -> None:
-    plugin = PlasticityInjection(trigger="active_units", active=0.1, most=1, when=Always())
+    plugin = PlasticityInjection(trigger="active_units", threshold=0.1, most=1, when=Always())
     learner = rainbow(plugin)
     with torch.no_grad():
         for stream in ("value", "advantage"):
@@ -331,7 +331,7 @@ def test_the_activity_trigger_fires_when_few_units_are_active(bias: float, injec
 
 @pytest.mark.parametrize("module", ["head.value", "head.advantage"])
 def test_the_activity_trigger_looks_at_its_own_module(module: str) -> None:
-    plugin = PlasticityInjection(module=module, trigger="active_units", active=0.1, most=1, when=Always())
+    plugin = PlasticityInjection(module=module, trigger="active_units", threshold=0.1, most=1, when=Always())
     learner = rainbow(plugin)
     with torch.no_grad():
         learner.params["head.value.0.bias_mu"].fill_(-10.0)
@@ -347,8 +347,9 @@ def test_the_activity_trigger_looks_at_its_own_module(module: str) -> None:
         ({"module": "head.*"}, "plasticity_injection: no module"),
         ({"module": ""}, "plasticity_injection: no module"),
         ({"module": "head.value.2", "trigger": "active_units"}, "has no hidden layer for trigger=active_units"),
-        ({"growth": 1}, "plasticity_injection: growth must be above 1"),
-        ({"active": 1.5}, "plasticity_injection: active must be between 0 and 1"),
+        ({"trigger": "weight_norm", "threshold": 1}, "threshold must be above 1"),
+        ({"trigger": "active_units", "threshold": 1.5}, "threshold must be between 0 and 1"),
+        ({"threshold": 2}, "trigger=time has no threshold"),
     ],
 )
 def test_what_it_cannot_do_is_refused_before_the_first_update(options: dict[str, Any], message: str) -> None:
