@@ -41,7 +41,7 @@ PRESETS: Mapping[str, Preset] = {
     ),
     "plastic": Preset(
         "PLASTIC: layer norm in the encoder, CReLU in the head, SAM on the encoder, reset of the head",
-        "Lee et al. (2023, NeurIPS), released scripts; the scope as intended: its code moves the head too, with a mixed gradient",
+        "Lee et al. (2023, NeurIPS), released scripts; the scope as its text has it (its code moves the head too)",
         "image",
         plugins=(
             Chosen("crelu", {"layers": "head", "style": "output"}),
