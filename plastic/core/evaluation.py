@@ -1,6 +1,7 @@
 """Evaluation: whole games under a policy, several side by side."""
 
 from collections.abc import Callable
+from contextlib import ExitStack, closing
 
 import numpy as np
 
@@ -28,26 +29,24 @@ def play(
     tables: dict[int, Episodes] = {}
     observations = {}
     waiting = list(range(games))
-    envs = [make() for _ in range(min(together, games))]
-    idle = list(envs)
-    while (waiting or tables) and not stop():
-        while waiting and idle:
-            game = waiting.pop(0)
-            tables[game] = Episodes(idle.pop(), seed, *label, game)
-            observations[game] = tables[game].begin()
-        playing = sorted(tables)
-        actions = act(np.stack([observations[game] for game in playing]))
-        for game, action in zip(playing, actions, strict=True):
-            table = tables[game]
-            step = table.step(action)
-            if step.game_over:
-                scores[game] = table.score
-                idle.append(table.env)
-                del tables[game]
-            elif step.terminated or step.truncated:
-                observations[game] = table.begin()
-            else:
-                observations[game] = step.observation
-    for env in envs:
-        env.close()
+    with ExitStack() as open_envs:
+        idle = [open_envs.enter_context(closing(make())) for _ in range(min(together, games))]
+        while (waiting or tables) and not stop():
+            while waiting and idle:
+                game = waiting.pop(0)
+                tables[game] = Episodes(idle.pop(), seed, *label, game)
+                observations[game] = tables[game].begin()
+            playing = sorted(tables)
+            actions = act(np.stack([observations[game] for game in playing]))
+            for game, action in zip(playing, actions, strict=True):
+                table = tables[game]
+                step = table.step(action)
+                if step.game_over:
+                    scores[game] = table.score
+                    idle.append(table.env)
+                    del tables[game]
+                elif step.terminated or step.truncated:
+                    observations[game] = table.begin()
+                else:
+                    observations[game] = step.observation
     return [scores[game] for game in sorted(scores)]

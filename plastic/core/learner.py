@@ -18,6 +18,7 @@ from plastic.core.intervention import BUILD_STAGES, PlasticityIntervention
 from plastic.core.lagged_copy import LaggedCopy
 from plastic.core.layers import draw_noise
 from plastic.core.layers.noisy import noises
+from plastic.core.memory import keep_freed_memory
 from plastic.core.modifier import MODIFIER_STAGES, MakeOptimizer, OptimizerModifier, Parameters
 from plastic.core.modules import put
 from plastic.core.moments import clear_moments, clear_step
@@ -101,6 +102,7 @@ class Learner:
         self._bad_update = torch.full((), -1, dtype=torch.long, device=self.device)
         self._sums: dict[str, Tensor] = {}
         self._terms: dict[str, int] = {}
+        keep_freed_memory()
         self.model = self._structure(derive(seed, name, "init"))
         self._index()
         self.optimizer = self._make_optimizer(self.params.values())

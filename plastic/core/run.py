@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import torch
-from attrs import asdict, frozen
+from attrs import asdict, evolve, frozen
 
 from plastic.core import checkpoint
 from plastic.core.agent import Agent
@@ -51,7 +51,8 @@ class Run:
         self._metrics = Lines(folder.metrics)
         self._timing = Lines(folder.timing)
         self._credit = 0.0  # updates owed
-        self._evaluation_owed = False  # one was stopped before its last game
+        self._ratio = self.agent.replay_ratio  # that the clock's total was reckoned with
+        self._evaluation_owed = False  # one was stopped before its last game, or is that of the end
         self._observation: Any = None
         self._seconds = 0.0  # of earlier sessions
         self._since = time.monotonic()
@@ -98,7 +99,7 @@ class Run:
                 torch.manual_seed(derive(self.recipe.seed, "torch"))  # what dropout draws from
                 self._observation = self._episodes.begin()
                 self.agent.start_episode(self._observation)
-            if self._evaluation_owed:
+            if self._evaluation_owed and self.clock.now.agent_steps < self.recipe.steps:
                 self._evaluate_between()
             while self.clock.now.agent_steps < self.recipe.steps and not self.stop:
                 self._step()
@@ -135,7 +136,13 @@ class Run:
         self._regularly()
 
     def _learn(self) -> None:
-        self._credit += float(self.agent.knobs["replay_ratio"])
+        ratio = float(self.agent.knobs["replay_ratio"])
+        if ratio != self._ratio:  # tuned: the last update, and schedules that count from it, move
+            left = self.recipe.steps - self.clock.now.agent_steps + 1
+            updates = self.clock.now.updates + int(self._credit + left * ratio + CREDIT)
+            self.clock.total = evolve(self.clock.total, updates=updates)
+            self._ratio = ratio
+        self._credit += ratio
         while self._credit >= 1 - CREDIT:
             self._credit -= 1
             self.clock.advance(updates=1)
@@ -149,8 +156,10 @@ class Run:
         steps = self.clock.now.agent_steps
         if steps % self.settings.log_every == 0:
             self._log()
-        if self.settings.evaluate_every and steps % self.settings.evaluate_every == 0 and steps < self.recipe.steps:
-            self._evaluate_between()
+        if self.settings.evaluate_every and steps % self.settings.evaluate_every == 0:
+            self._evaluation_owed = True
+            if steps < self.recipe.steps:
+                self._evaluate_between()
         if steps % self.settings.checkpoint_every == 0 and steps < self.recipe.steps:
             self._save()
 

@@ -126,7 +126,7 @@ class Every(Schedule):
             stop = self.stop if self.stop >= 0 else max(0, total + self.stop)
             now = min(now, stop - start)
         before = max(clock.before.of(self.of) - start, 0)
-        return now > 0 and now // self.period > before // self.period
+        return now // self.period > before // self.period
 
     def __str__(self) -> str:
         unit = self.of.replace("_", " ")

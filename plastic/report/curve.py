@@ -55,9 +55,12 @@ def draw(folder: RunFolder, env: str) -> Path | None:
     scores.set_title(f"{env}", loc="left")
     scores.legend(frameon=False, loc="best")
     trained = [record for record in records if record["kind"] == "train"]
-    for key in sorted({key for record in trained for key in record if key.endswith("loss")}):
+    keys = sorted({key for record in trained for key in record if key.endswith("loss")})
+    for key in keys:
         known = [record for record in trained if record.get(key) is not None]
         losses.plot([r["agent_steps"] for r in known], [r[key] for r in known], label=key)
+    if len(keys) > 1:
+        losses.legend(frameon=False)
     losses.set_ylabel("loss")
     losses.set_xlabel("agent steps")
     for axes in (scores, losses):

@@ -5,9 +5,12 @@ from copy import deepcopy
 from functools import partial
 from typing import Any
 
+import hypothesis
 import pytest
 import torch
 from attrs import define, field, frozen
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from plastic.core.edits import Edit, Forget, Overwrite, Replace, Tune
@@ -151,11 +154,12 @@ def test_a_gradient_that_is_not_finite_is_seen_in_its_own_update() -> None:
         def penalty(self, model: nn.Module, inputs: tuple[Tensor, ...]) -> Tensor:
             return (0 * model.get_parameter("head.2.bias")).sum().sqrt()  # 0, of an infinite slope
 
-    for limit in (None, 10.0):
+    for limit, seen in ((10.0, [1, 1]), (None, [1, 2])):  # without a norm by the weights, and then by the next loss
         learner = learner_with(Root(), max_grad_norm=limit)
-        losses = learner.update(batch_of(1))
-        assert losses.isfinite().all()
-        assert learner.bad_update() == 1
+        assert learner.update(batch_of(1)).isfinite().all()
+        assert learner.bad_update() == seen[0]
+        learner.update(batch_of(2))
+        assert learner.bad_update() == seen[1]
 
 
 def test_weights_that_an_edit_broke_are_seen_before_a_checkpoint_holds_them() -> None:
@@ -1030,3 +1034,77 @@ def test_building_a_learner_draws_nothing_from_the_global_generator() -> None:
     state = torch.get_rng_state()
     learner_with(Widen(), make=noisy_net, optimizer=ADAM)
     assert torch.equal(torch.get_rng_state(), state)
+
+
+# ------------------------------------------------------------------ anything in any order
+
+
+@define(eq=False)
+class Surgeon(Widen):
+    """Replaces modules at any path, by a sequence with a new layer of the same width."""
+
+    name = "surgeon"
+
+    def wrap(self, module: nn.Module) -> nn.Module:
+        return nn.Sequential(module, nn.Linear(2, 2))
+
+    def wrap_frozen(self, module: nn.Module) -> nn.Module:
+        return nn.Sequential(module.requires_grad_(False), nn.Linear(2, 2))
+
+
+ACTIONS = ["update", "whole", "part", "function", "forget", "replace", "freeze", "checkpoint"]
+
+
+@hypothesis.settings(max_examples=25, deadline=None)
+@given(
+    actions=st.lists(st.sampled_from(ACTIONS), max_size=14),
+    kept=st.sampled_from([None, "clear", "keep"]),
+    seed=st.integers(0, 99),
+)
+def test_whatever_is_done_in_whatever_order_nothing_is_left_stale(actions: list[str], kept: Any, seed: int) -> None:
+    def make() -> tuple[Learner, Surgeon]:
+        surgeon = Surgeon(when=Never())
+        return learner_with(surgeon, Shadow(), make=noisy_net, max_grad_norm=1.0), surgeon
+
+    learner, surgeon = make()
+    draws = torch.Generator().manual_seed(seed)
+    moments: Any = kept or "clear"
+    for action in actions:
+        names = list(dict(learner.model.named_parameters()))
+        name = names[int(torch.randint(len(names), (), generator=draws))]
+        shape = learner.model.get_parameter(name).shape
+        edit: Edit | None = None
+        match action:
+            case "update":
+                train(learner, 1)
+            case "whole":
+                edit = Overwrite(name, torch.randn(shape, generator=draws), moments=moments, step=kept)
+            case "part":
+                where = torch.rand(shape, generator=draws) < 0.5
+                edit = Overwrite(name, torch.randn(shape, generator=draws), where=where, moments=moments, step=kept)
+            case "function":
+                edit = Overwrite(name, lambda tensor: tensor / 2, copies="none" if kept else "all")
+            case "forget":
+                edit = Forget(names)
+            case "replace":
+                edit = Replace("head", surgeon.wrap)
+            case "freeze":
+                edit = Replace("head", surgeon.wrap_frozen)
+            case "checkpoint":
+                state = deepcopy(learner.state_dict())
+                clock = learner.clock
+                learner, surgeon = make()
+                learner.clock.now, learner.clock.before = clock.now, clock.before
+                learner.load_state_dict(state)
+                assert exact(learner.state_dict()) == exact(state)
+        if edit is not None:
+            learner.write([edit], by=surgeon)
+        assert faults(learner) == []
+    state = deepcopy(learner.state_dict())
+    other, _ = make()
+    other.load_state_dict(state)
+    other.clock.now, other.clock.before = learner.clock.now, learner.clock.before
+    for one in (learner, other):
+        train(one, 2)
+        assert faults(one) == []
+    assert exact(other.state_dict()) == exact(learner.state_dict())

@@ -1,0 +1,344 @@
+"""From a recipe to a run that could begin, or one sentence why not."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import gymnasium
+import numpy as np
+import pytest
+import torch
+from attrs import define, evolve, frozen
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plastic.agents.rainbow.rainbow import Rainbow
+from plastic.core import assemble as module
+from plastic.core.agent import Observations, Preset, observations_of
+from plastic.core.assemble import CREDIT, assemble, find_preset, in_order_of_effect, merged, refuse_conflicts
+from plastic.core.errors import UsageError
+from plastic.core.hookspecs import hookimpl
+from plastic.core.modifier import OptimizerModifier
+from plastic.core.plugin import Plugin
+from plastic.core.recipe import Chosen, Recipe, from_toml
+from plastic.core.registry import Registry
+from plastic.core.schedule import Every
+from plastic.plugins.interventions.crelu import ConcatenatedReLU
+from plastic.plugins.interventions.layer_norm import LayerNorm
+from plastic.plugins.interventions.reset import Reset
+from plastic.plugins.modifiers.l2 import L2
+from plastic.plugins.modifiers.sam import SAM
+from plastic.plugins.modifiers.swa import SWA
+from plastic.plugins.probes.weight_norm import WeightNorm
+from tests.core.games import TINY, Games, Walk, registry
+
+WALK = Recipe(env="walk", steps=100, settings=TINY)
+
+
+# ------------------------------------------------------------------ what comes of a recipe
+
+
+def test_the_resolved_recipe_says_every_value() -> None:
+    done = assemble(evolve(WALK, plugins=(Chosen("sam", {"rho": 0.05}), Chosen("reset", {"when": 30}))), registry())
+    recipe = done.recipe
+    assert (recipe.agent, recipe.env, recipe.preset, recipe.steps, recipe.seed) == (
+        "rainbow",
+        "My/Walk-v0",
+        "none",
+        100,
+        0,
+    )
+    assert done.preset == "classic"
+    assert recipe.settings["lives"] == 2  # of the family
+    assert recipe.settings["hidden"] == 8  # of the user
+    assert recipe.settings["learning_rate"] == 5e-4  # of the preset
+    assert recipe.settings["adam_eps"] == 1.5e-4  # of the agent
+    assert recipe.settings["threads"] == 1  # of the run
+    assert recipe.settings["evaluate_every"] == "none"
+    sam, reset = recipe.plugins
+    assert sam.options["rho"] == 0.05
+    assert sam.options["redraw"] == "noise"
+    assert reset.options["when"] == {"every": 30, "of": "updates"}
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        WALK,
+        evolve(WALK, plugins=(Chosen("swa"), Chosen("plasticity_injection", {"when": 20, "most": 2}))),
+        evolve(WALK, plugins=tuple(Chosen(name) for name in registry().all("plugin") if name != "crelu")),
+        evolve(WALK, settings=TINY | {"evaluate_every": 10, "lives": 5}, seed=3),
+    ],
+)
+def test_the_resolved_recipe_resolves_to_itself(wanted: Recipe) -> None:
+    first = assemble(wanted, registry()).recipe
+    assert from_toml(first.toml()) == first
+    again = assemble(from_toml(first.toml()), registry())
+    assert again.recipe == first
+    assert again.preset == "none"
+
+
+def test_no_preset_is_the_agents_own_defaults() -> None:
+    settings = {name: value for name, value in TINY.items() if name != "hidden"}
+    bare = assemble(evolve(WALK, preset="none", settings=settings), registry())
+    assert bare.recipe.settings["hidden"] == Rainbow().hidden == 512
+    assert bare.recipe.settings["learning_rate"] == 1e-4
+    assert bare.preset == "none"
+    assert assemble(from_toml(evolve(WALK, preset="none").toml()), registry()).preset == "none"
+
+
+def test_totals_of_the_run() -> None:
+    total = assemble(WALK, registry()).clock.total
+    assert (total.updates, total.agent_steps, total.frames, total.episodes) == (91, 100, 400, 0)
+    assert assemble(evolve(WALK, env="CartPole-v1"), registry()).clock.total.frames == 100
+
+
+@pytest.mark.parametrize(
+    ("ratio", "updates"),
+    [(1, 98_001), (2, 196_002), (4, 392_004), (8, 784_008), (16, 1_568_016), (0.5, 49_000), (0.1, 9_800)],
+)
+def test_updates_of_an_atari_run_are_those_of_the_paper(ratio: float, updates: int) -> None:
+    """Spec A6: at replay ratio 2, 100,000 agent steps and learning from 2,000 on, 196,002 updates."""
+    agent = Rainbow(replay_ratio=ratio, learning_starts=2_000)
+    total = module._totals(100_000, agent, 4)
+    assert (total.updates, total.agent_steps, total.frames) == (updates, 100_000, 400_000)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "resets", "steps"),
+    [
+        (1, 2, [41_999, 81_999]),
+        (2, 4, [21_999, 41_999, 61_999, 81_999]),
+        (4, 9, list(range(11_999, 92_000, 10_000))),
+        (8, 19, list(range(6_999, 97_000, 5_000))),
+        (16, 39, None),
+    ],
+)
+def test_resets_of_an_atari_run_are_those_of_the_paper(ratio: int, resets: int, steps: list[int] | None) -> None:
+    """Spec A6, the table of reset points; the k-th update falls on agent step 2,000 + (k - 1) // ratio."""
+    updates = module._totals(100_000, Rainbow(replay_ratio=ratio), 4).updates
+    at = range(Every(40_000).period, updates, 40_000)  # none on the very last
+    assert len(at) == resets
+    moments = [2_000 + (update - 1) // ratio for update in at]
+    assert steps is None or moments == steps
+    if ratio == 16:
+        assert moments[-1] == 99_499
+
+
+@given(
+    ratio=st.sampled_from([0.1, 0.2, 0.25, 0.3, 1 / 3, 0.5, 0.7, 0.9, 1.0, 1.1, 1.5, 2.0, 2.3, 4.0]),
+    steps=st.integers(1, 3_000),
+    starts=st.integers(1, 500),
+)
+def test_the_total_of_updates_is_what_the_run_will_do(ratio: float, steps: int, starts: int) -> None:
+    credit, updates = 0.0, 0
+    for _ in range(starts, steps + 1):  # as Run does it
+        credit += ratio
+        while credit >= 1 - CREDIT:
+            credit -= 1
+            updates += 1
+    assert module._totals(steps, Rainbow(replay_ratio=ratio, learning_starts=starts), 1).updates == updates
+
+
+def test_each_evaluation_has_an_environment_of_its_own_under_its_own_rules() -> None:
+    done = assemble(WALK, registry())
+    one, other = done.evaluation_env(), done.evaluation_env()
+    assert isinstance(done.env, Walk)
+    assert isinstance(one, Walk)
+    assert len({id(env) for env in (done.env, one, other)}) == 3
+    assert (done.env.lives, one.lives) == (2, 3)
+
+
+# ------------------------------------------------------------------ presets and plugins
+
+
+def test_the_users_options_go_to_the_presets_plugin_and_the_rest_behind() -> None:
+    preset = [Chosen("sam", {"rho": 0.1, "scope": "encoder"}), Chosen("reset", {"when": 40_000})]
+    chosen = [Chosen("crelu"), Chosen("sam", {"rho": 0.5}), Chosen("sam", {"rho": 0.7})]
+    assert merged(preset, chosen) == [
+        Chosen("sam", {"rho": 0.5, "scope": "encoder"}),
+        Chosen("reset", {"when": 40_000}),
+        Chosen("crelu"),
+        Chosen("sam", {"rho": 0.7}),
+    ]
+    assert preset[0].options["rho"] == 0.1
+
+
+def test_a_preset_brings_its_settings_and_plugins() -> None:
+    @define(eq=False)
+    class Made(Rainbow):
+        name = "made"
+        presets: ClassVar[Mapping[str, Preset]] = {
+            "own": Preset("", "", None, {"hidden": 4, "v_max": 3.0}, (Chosen("sam", {"rho": 0.3}), Chosen("l2"))),
+            "seen": Preset("", "", "image"),
+        }
+        defaults: ClassVar[Mapping[Observations, str]] = {"vector": "own", "image": "seen"}
+
+    class Hooks:
+        @staticmethod
+        @hookimpl
+        def plastic_agents() -> list[Any]:
+            return [Made]
+
+    known = registry()
+    known.add(Hooks, "mine")
+    settings = {name: value for name, value in TINY.items() if name != "hidden"} | {"v_max": 7.0}
+    done = assemble(evolve(WALK, agent="made", settings=settings, plugins=(Chosen("sam", {"scope": "head"}),)), known)
+    assert done.preset == "own"
+    assert (done.recipe.settings["hidden"], done.recipe.settings["v_max"]) == (4, 7.0)
+    assert [type(plugin) for plugin in done.plugins] == [SAM, L2]
+    sam = done.plugins[0]
+    assert isinstance(sam, SAM)
+    assert (sam.rho, sam.scope) == (0.3, "head")
+    with pytest.raises(UsageError, match=r"^made has no preset 'owm'; did you mean 'own'\?$"):
+        assemble(evolve(WALK, agent="made", preset="owm"), known)
+    with pytest.raises(
+        UsageError, match=r"the preset 'seen' is for images, and this environment gives vectors; use own$"
+    ):
+        find_preset(Made, "seen", "vector")
+
+
+def test_an_agent_without_a_preset_for_what_it_would_see_is_refused() -> None:
+    @define(eq=False)
+    class Blind(Rainbow):
+        name = "blind"
+        presets: ClassVar[Mapping[str, Preset]] = {"seen": Preset("", "", "image")}
+        defaults: ClassVar[Mapping[Observations, str]] = {"image": "seen"}
+
+    class Hooks:
+        @staticmethod
+        @hookimpl
+        def plastic_agents() -> list[Any]:
+            return [Blind]
+
+    known = registry()
+    known.add(Hooks, "mine")
+    with pytest.raises(
+        UsageError, match="blind has no preset for vectors, which My/Walk-v0 gives; name one by --preset"
+    ):
+        assemble(evolve(WALK, agent="blind"), known)
+
+
+def test_plugins_in_the_order_of_their_effect() -> None:
+    plugins: list[Plugin] = [WeightNorm(), Reset(), SWA(), L2(), SAM(), LayerNorm(), ConcatenatedReLU()]
+    assert [plugin.name for plugin in in_order_of_effect(plugins)] == [
+        *("crelu", "layer_norm"),
+        *("sam", "l2", "swa"),
+        "reset",
+        "weight_norm",
+    ]
+
+
+@frozen(eq=False)
+class Ascent(OptimizerModifier):
+    name = "ascent"
+    claims = frozenset({"ascent"})
+
+
+@pytest.mark.parametrize(
+    ("plugins", "words"),
+    [
+        ([SAM(), L2(), Ascent()], "'sam' and 'ascent' both claim the ascent; choose one"),
+        ([L2(), SAM(), L2()], "'l2' is there twice and claims the weight decay; choose one"),
+        ([SWA(), SWA()], "'swa' is there twice and claims the evaluation copy; choose one"),
+    ],
+)
+def test_two_that_claim_the_same_are_refused(plugins: list[Plugin], words: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        refuse_conflicts(plugins)
+    assert str(caught.value) == words
+
+
+def test_two_that_claim_nothing_of_each_other_go_together() -> None:
+    refuse_conflicts(
+        [Reset(), Reset(), SAM(), SWA(), L2(), LayerNorm(), ConcatenatedReLU(), WeightNorm(), WeightNorm()]
+    )
+
+
+# ------------------------------------------------------------------ what is refused
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"agent": "rainbwo"}, "no agent 'rainbwo'; did you mean 'rainbow'?"),
+        ({"env": "walkk"}, "no environment 'walkk'; did you mean 'walk'?"),
+        ({"env": "CartPol-v1"}, "no environment 'CartPol-v1'; did you mean 'CartPole-v1'?"),
+        ({"env": "zzzz"}, "no environment 'zzzz'; known: CartPole-v1, "),
+        ({"env": "Table-v0"}, "Table-v0 gives observations of Discrete(4); agents need arrays, a Box"),
+        ({"env": "Torque-v0"}, "rainbow needs discrete actions; this environment has Box("),
+        ({"preset": "drq"}, "the preset 'drq' is for images, and this environment gives vectors; use classic"),
+        ({"preset": "clasic"}, "rainbow has no preset 'clasic'; did you mean 'classic'?"),
+        ({"env": "Picture-v0", "preset": "classic"}, "the preset 'classic' is for vectors, and this environment gives"),
+        ({"plugins": (Chosen("smm"),)}, "no plugin 'smm'; did you mean 'sam'?"),
+        ({"plugins": (Chosen("sam", {"roh": 1}),)}, "sam has no option 'roh'; did you mean 'rho'?"),
+        ({"plugins": (Chosen("sam", {"rho": -1}),)}, "sam: rho must be at least 0, not -1"),
+        ({"plugins": (Chosen("sam"), Chosen("sam"))}, "'sam' is there twice and claims the ascent; choose one"),
+        (
+            {"plugins": (Chosen("reset", {"layers": "haed"}),)},
+            "no parameters match 'haed'; the network has encoder, head",
+        ),
+        ({"settings": {"hiden": 1}}, "no setting 'hiden'; did you mean 'hidden'?"),
+        ({"settings": {"hidden": 0}}, "rainbow: hidden must be at least 1, not 0"),
+        ({"settings": {"lives": 0}}, "games: lives must be at least 1, not 0"),
+        ({"settings": {"threads": 0}}, "run: threads must be at least 1, not 0"),
+        ({"settings": {"v_min": 5.0, "v_max": 1.0}}, "v_min must be below v_max"),
+        ({"settings": {"learners": 1}}, "no setting 'learners'"),
+        ({"device": "gpu"}, "no device 'gpu'; use cpu, cuda or cuda:N"),
+        ({"device": "meta"}, "no device 'meta'; use cpu, cuda or cuda:N"),
+        ({"device": "mps"}, "no device 'mps'; use cpu, cuda or cuda:N"),
+        ({"device": "cuda:x"}, "no device 'cuda:x'; use cpu, cuda or cuda:N"),
+        ({"device": ""}, "no device ''; use cpu, cuda or cuda:N"),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_one_sentence(changes: dict[str, Any], words: str) -> None:
+    wanted = evolve(WALK, **changes)
+    with pytest.raises(UsageError) as caught:
+        assemble(wanted, registry())
+    assert str(caught.value).startswith(words)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_cuda_device_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(UsageError, match="no CUDA device is available here; leave --device out to run on the CPU"):
+        assemble(evolve(WALK, device="cuda"), registry())
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(UsageError, match="there is no cuda:1; this machine has 1 CUDA devices"):
+        assemble(evolve(WALK, device="cuda:1"), registry())
+
+
+def test_a_setting_of_two_is_refused() -> None:
+    @frozen
+    class Doubled(Games):
+        name = "doubled"
+        hidden: int = 3
+
+        def find(self, task: str) -> str | None:
+            return task if task == "Doubled-v0" else None
+
+    class Hooks:
+        @staticmethod
+        @hookimpl
+        def plastic_envs() -> list[Any]:
+            return [Doubled]
+
+    known = registry()
+    known.add(Hooks, "mine")
+    with pytest.raises(UsageError, match="'hidden' is a setting of two of run, rainbow and doubled; rename one"):
+        assemble(Recipe(env="Doubled-v0", settings={"hidden": 4}), known)
+
+
+def test_an_unknown_task_names_the_packages_that_could_not_be_asked() -> None:
+    known = Registry()
+    known.broken["my-games"] = "ImportError: no"
+    with pytest.raises(UsageError, match=r"no environment 'x'; known: none \(the package my-games failed to load:"):
+        module.find_task("x", known)
+
+
+def test_what_is_an_image() -> None:
+    box = gymnasium.spaces.Box
+    assert observations_of(box(0, 255, (4, 84, 84), np.uint8)) == "image"
+    assert observations_of(box(0, 255, (4, 84, 84), np.float32)) == "vector"
+    assert observations_of(box(0, 255, (84, 84), np.uint8)) == "vector"
+    assert observations_of(box(-1, 1, (3,), np.float32)) == "vector"

@@ -1,0 +1,276 @@
+"""Running, resuming, evaluating and loading from Python, over processes that are killed."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from attrs import evolve
+
+import plastic
+from plastic import running
+from plastic.core import checkpoint, recipe
+from plastic.core.errors import UsageError
+from plastic.core.listener import Listener
+from plastic.core.recipe import Chosen
+from plastic.core.run import Run
+from plastic.core.run_folder import RunFolder, read_metrics
+from tests.core.games import registry
+from tests.core.stubs import exact
+from tests.core.test_run import PLAIN, SETTINGS, WALK, Stopping, outcome
+
+ROOT = Path(__file__).parent.parent
+
+KILLED = """
+import sys
+from pathlib import Path
+from plastic import running
+from plastic.core.listener import Listener
+from plastic.core.recipe import read
+from tests.core.games import registry
+
+class Telling(Listener):
+    def stepped(self, run):
+        print(run.clock.now.agent_steps, flush=True)
+
+running.prepare(read(Path(sys.argv[1])), sys.argv[2], [Telling()], registry()).train()
+"""
+
+
+@pytest.fixture(scope="session")
+def straight(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that nobody interrupted, in another process than those below."""
+    path = tmp_path_factory.mktemp("runs") / "straight"
+    running.run(WALK, path, registry=registry())
+    return path
+
+
+def resumed(path: Path, *listeners: Listener, steps: int | None = None) -> Run:
+    run = running.reopen(path, steps, listeners, registry())
+    assert run is not None
+    return run
+
+
+# ------------------------------------------------------------------ killed and resumed
+
+
+@pytest.mark.parametrize(
+    ("step", "last"),
+    [
+        (7, 0),  # before the first checkpoint
+        (29, 15),  # between a reset and the injection
+        (58, 45),  # after the injection, in the last updates
+    ],
+)
+def test_killed_at_any_moment_and_resumed_it_is_the_same_run(
+    tmp_path: Path, straight: Path, step: int, last: int
+) -> None:
+    path, wanted = tmp_path / "run", tmp_path / "wanted.toml"
+    wanted.write_text(WALK.toml(), encoding="utf-8")
+    command = [sys.executable, "-c", KILLED, str(wanted), str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if int(line) >= step:
+                process.send_signal(signal.SIGKILL)
+                break
+    assert process.returncode == -signal.SIGKILL
+    saved = RunFolder(path).checkpoints()
+    assert [int(one.stem) for one in saved[-1:]] == ([last] if last else [])
+    run = resumed(path)
+    assert run.clock.now.agent_steps == last
+    assert run.train() is not None
+    assert outcome(path) == outcome(straight)
+    assert (path / "recipe.toml").read_bytes() == (straight / "recipe.toml").read_bytes()
+
+
+def test_a_stopped_run_is_resumed_from_its_folder_alone(tmp_path: Path, straight: Path) -> None:
+    running.run(WALK, tmp_path / "run", [Stopping(33)], registry())
+    assert resumed(tmp_path / "run").train() is not None
+    assert outcome(tmp_path / "run") == outcome(straight)
+
+
+def test_a_finished_run_is_not_opened_again(straight: Path) -> None:
+    before = outcome(straight)
+    for steps in (None, 60, 30):
+        assert running.reopen(straight, steps, registry=registry()) is None
+    assert outcome(straight) == before
+
+
+def test_a_finished_run_may_go_on_for_more_steps(tmp_path: Path) -> None:
+    # nothing in it depends on where the end is, so it is the longer run
+    wanted = evolve(PLAIN, settings=SETTINGS | {"priority_weight": 1.0})
+    running.run(evolve(wanted, steps=80), tmp_path / "straight", registry=registry())
+    running.run(wanted, tmp_path / "run", registry=registry())
+    run = resumed(tmp_path / "run", steps=80)
+    assert (run.clock.now.agent_steps, run.clock.total.updates) == (60, 71)
+    assert not run.folder.result.exists()
+    assert recipe.read(run.folder.recipe).steps == 80
+    assert run.train() is not None
+    records = read_metrics(run.folder.metrics)
+    assert [r["agent_steps"] for r in records if r["kind"] == "evaluation"] == [20, 40, 60, 80]
+    assert outcome(tmp_path / "run") == outcome(tmp_path / "straight")
+    assert running.result_of(tmp_path / "run")["agent_steps"] == 80
+    assert running.reopen(tmp_path / "run", registry=registry()) is None
+
+
+def test_a_run_cannot_end_before_where_it_is(tmp_path: Path) -> None:
+    running.run(PLAIN, tmp_path / "run", [Stopping(33)], registry())
+    with pytest.raises(UsageError) as caught:
+        running.reopen(tmp_path / "run", 20, registry=registry())
+    assert str(caught.value) == f"{tmp_path / 'run'} is at step 33 already; give more than that, not 20"
+    assert resumed(tmp_path / "run", steps=40).train() is not None
+    assert running.result_of(tmp_path / "run")["agent_steps"] == 40
+
+
+def test_what_is_resumed_is_the_resolved_recipe_and_no_preset(tmp_path: Path) -> None:
+    running.run(evolve(PLAIN, plugins=(Chosen("sam", {"rho": 0.2}),)), tmp_path / "run", [Stopping(20)], registry())
+    text = (tmp_path / "run" / "recipe.toml").read_text()
+    assert 'preset = "none"' in text
+    run = resumed(tmp_path / "run")
+    assert run.assembly.preset == "none"
+    assert run.folder.recipe.read_text() == text
+    assert [(one.name, one.options["rho"]) for one in run.recipe.plugins] == [("sam", 0.2)]
+
+
+def test_the_number_of_threads_is_that_of_the_checkpoint(tmp_path: Path) -> None:
+    running.run(PLAIN, tmp_path / "run", [Stopping(20)], registry())
+    path = tmp_path / "run" / "recipe.toml"
+    path.write_text(path.read_text().replace("threads = 1", "threads = 2"))
+    assert resumed(tmp_path / "run").settings.threads == 1
+    assert "threads = 1\n" in path.read_text()
+    assert torch.get_num_threads() == 1
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda run: (run / "recipe.toml").unlink(), "is no run's folder: it holds no recipe.toml"),
+        (lambda run: (run / "recipe.toml").write_text("agent ="), "recipe.toml is no TOML"),
+        (lambda run: cut(last(run)), "0000000020.ckpt is cut off; delete it to go on from the checkpoint before it"),
+        (lambda run: last(run).write_bytes(b"PK"), "0000000020.ckpt is no checkpoint of plastic"),
+        (lambda run: last(run).write_bytes(b'plastic checkpoint\n{"format": 7, "plastic": "9"}\n'), "which is newer"),
+        (lambda run: edit(run, "hidden = 8", "hidden = 9"), "the checkpoint does not fit recipe.toml beside it"),
+        (
+            lambda run: edit(run, 'agent = "rainbow"', 'agent = "rainbwo"'),
+            "no agent 'rainbwo'; did you mean 'rainbow'?",
+        ),
+    ],
+)
+def test_what_cannot_be_resumed_is_one_sentence(tmp_path: Path, spoil: Callable[[Path], Any], words: str) -> None:
+    running.run(PLAIN, tmp_path / "run", [Stopping(20)], registry())
+    metrics = (tmp_path / "run" / "metrics.jsonl").read_bytes()
+    spoil(tmp_path / "run")
+    for reading in (running.reopen, running.load, running.evaluate_again):
+        with pytest.raises(UsageError, match=re.escape(words)) as caught:
+            reading(tmp_path / "run", registry=registry())
+        assert "\n" not in str(caught.value)
+    assert (tmp_path / "run" / "metrics.jsonl").read_bytes() == metrics
+
+
+def last(run: Path) -> Path:
+    return RunFolder(run).checkpoints()[-1]
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def edit(run: Path, old: str, new: str) -> None:
+    path = run / "recipe.toml"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def test_after_a_damaged_checkpoint_is_deleted_the_one_before_it_is_gone_on_from(
+    tmp_path: Path, straight: Path
+) -> None:
+    wanted = evolve(WALK, settings=SETTINGS | {"checkpoint_keep": 3})
+    running.run(wanted, tmp_path / "run", [Stopping(50)], registry())
+    last(tmp_path / "run").unlink()
+    run = resumed(tmp_path / "run")
+    assert run.clock.now.agent_steps == 45
+    run.train()
+    assert outcome(tmp_path / "run") == outcome(straight)
+
+
+# ------------------------------------------------------------------ a new run
+
+
+def test_nothing_is_made_where_the_recipe_does_not_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for out in (None, "mine"):
+        with pytest.raises(UsageError, match="no plugin 'smm'"):
+            running.prepare(evolve(PLAIN, plugins=(Chosen("smm"),)), out, registry=registry())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_there_is_refused(straight: Path) -> None:
+    before = outcome(straight)
+    with pytest.raises(UsageError, match="exists already; resume it with `plastic resume"):
+        running.prepare(PLAIN, straight, registry=registry())
+    assert outcome(straight) == before
+
+
+def test_without_a_name_the_folder_is_named_by_agent_environment_and_seed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    made = [running.prepare(evolve(PLAIN, seed=3), registry=registry()).folder.path for _ in range(2)]
+    assert [str(path) for path in made] == ["runs/rainbow-Walk-v0-s3-1", "runs/rainbow-Walk-v0-s3-2"]
+
+
+def test_a_run_draws_its_curve(straight: Path) -> None:
+    assert (straight / "curve.png").read_bytes().startswith(b"\x89PNG")
+
+
+# ------------------------------------------------------------------ what was learnt
+
+
+def test_evaluating_again_plays_the_final_evaluation(straight: Path) -> None:
+    written = running.result_of(straight)
+    again = running.evaluate_again(straight, registry=registry())
+    assert list(again.scores) == written["scores"]
+    assert (again.mean, again.normalised) == (written["mean"], written["normalised"])
+    more = running.evaluate_again(straight, 5, registry())
+    assert len(more.scores) == 5
+    assert outcome(straight)[2] == json.dumps(written, indent=2) + "\n"
+
+
+def test_what_is_restored_is_what_was_saved(straight: Path) -> None:
+    assembly = running.restore(straight, registry())
+    saved = checkpoint.read(RunFolder(straight).checkpoints()[-1])
+    assert exact(assembly.agent.learners["rainbow"].state_dict()) == exact(saved["learners"]["rainbow"])
+    assert (assembly.clock.now.agent_steps, assembly.clock.now.updates) == (60, 51)
+
+
+def test_before_its_first_checkpoint_a_run_has_learnt_nothing(tmp_path: Path) -> None:
+    running.prepare(PLAIN, tmp_path / "run", registry=registry())
+    for reading in (running.load, running.evaluate_again, running.restore):
+        with pytest.raises(UsageError) as caught:
+            reading(tmp_path / "run", registry=registry())
+        assert str(caught.value) == f"{tmp_path / 'run'} has no checkpoint yet"
+
+
+def test_the_package_runs_and_loads(tmp_path: Path) -> None:
+    wanted = plastic.Recipe(env="CartPole-v1", steps=12, settings=PLAIN.settings)
+    run = plastic.run(wanted, tmp_path / "run", [heard := Hearing()])
+    assert run.result is not None
+    assert run.folder.path == tmp_path / "run"
+    assert heard.steps == 12
+    assert plastic.load(tmp_path / "run").assembly.recipe.env == "CartPole-v1"
+
+
+class Hearing(Listener):
+    def __init__(self) -> None:
+        self.steps = 0
+
+    def stepped(self, run: Run) -> None:
+        self.steps += 1

@@ -1,0 +1,173 @@
+"""A small convolutional Rainbow on random frames, fed by hand, and how two of them are compared."""
+
+import io
+import math
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
+
+import gymnasium
+import numpy as np
+import torch
+from attrs import asdict
+from torch import Tensor
+
+from plastic.agents.rainbow.rainbow import Rainbow
+from plastic.core.agent import Site
+from plastic.core.learner import Learner
+from plastic.core.plugin import Plugin
+from plastic.core.schedule import Clock, Counts
+
+UPDATES = 8  # of a whole trial
+WARM = 24  # agent steps; the first update follows the last of them
+ACTIONS = 3
+SMALL: Mapping[str, Any] = {
+    "encoder": "data_efficient",
+    "hidden": 16,  # with fewer, all units of a stream may be off at once
+    "atoms": 11,
+    "v_min": -3.0,
+    "v_max": 3.0,
+    "n_step": 3,
+    "batch_size": 6,
+    "replay_ratio": 1.0,
+    "replay_capacity": 28,  # so that it wraps
+    "learning_starts": WARM,
+    "learning_rate": 3e-3,
+    "max_grad_norm": 0.5,  # so that it clips
+    "target_rate": 0.1,
+    "probe_batch": 8,
+}
+
+
+@cache
+def _frames() -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Random frames [steps, 36, 36] and rewards [steps]."""
+    drawn = np.random.default_rng(0)
+    steps = WARM + UPDATES + 2
+    return drawn.integers(0, 256, (steps, 36, 36), np.uint8), drawn.normal(size=steps)
+
+
+def observation(step: int, *, first: bool = False) -> np.ndarray[Any, Any]:
+    """Two stacked frames [2, 36, 36]; zeros before an episode's start."""
+    images, _ = _frames()
+    return np.stack([np.zeros_like(images[step]) if first else images[step - 1], images[step]])
+
+
+def site(plugins: Sequence[Plugin] = (), **changes: Any) -> Site:
+    """Where a trial's agent works."""
+    parts: dict[str, Any] = {
+        "observation_space": gymnasium.spaces.Box(0, 255, (2, 36, 36), np.uint8),
+        "action_space": gymnasium.spaces.Discrete(ACTIONS),
+        "frame_stack": 2,
+        "plugins": plugins,
+        "clock": Clock(total=Counts(updates=UPDATES, agent_steps=WARM + UPDATES, frames=WARM + UPDATES)),
+        "seed": 0,
+        "device": torch.device("cpu"),
+    }
+    return Site(**{**parts, **changes})
+
+
+class Trial:
+    """A run without its loop: an agent with these plugins, and what it did; `changes` are of `SMALL`."""
+
+    def __init__(self, plugins: Sequence[Plugin] = (), *, seed: int = 0, **changes: Any) -> None:
+        self.plugins = tuple(plugins)
+        self.agent = Rainbow(**{**SMALL, **changes})
+        place = site(self.plugins, seed=seed)
+        self.clock = place.clock
+        self.agent.begin(place)
+        self.actions: list[int] = []
+        self.measured: dict[int, dict[str, float]] = {}  # by update
+        self._observation = observation(0, first=True)
+
+    @property
+    def learner(self) -> Learner:
+        return self.agent.learners["rainbow"]
+
+    def warm_up(self) -> "Trial":
+        """Fill the replay, to the step that the first update follows."""
+        self.agent.start_episode(self._observation)
+        for _ in range(WARM):
+            self.act()
+        return self
+
+    def act(self) -> None:
+        step = self.clock.now.agent_steps
+        action = self.agent.act(self._observation)
+        self.actions.append(action)
+        self.clock.advance(agent_steps=1, frames=1)
+        terminated, truncated = step % 13 == 8, step % 13 == 12
+        self._observation = observation(step + 1)
+        self.agent.observe(action, float(_frames()[1][step]), self._observation, terminated, truncated)
+        if terminated or truncated:
+            self._observation = observation(step + 1, first=True)
+            self.agent.start_episode(self._observation)
+
+    def update(self) -> None:
+        self.clock.advance(updates=1)
+        self.agent.update()
+
+    def tend(self) -> None:
+        measured = self.agent.tend()
+        if measured:
+            self.measured[self.clock.now.updates] = {name: float(value) for name, value in measured.items()}
+        self.clock.tick()
+
+    def run(self, until: int = UPDATES) -> "Trial":
+        """On to that many updates, an agent step after each."""
+        while self.clock.now.updates < until:
+            self.update()
+            self.tend()
+            self.act()
+        return self
+
+    def save(self) -> io.BytesIO:
+        """What a checkpoint holds, as its bytes."""
+        file = io.BytesIO()
+        state = {
+            "agent": self.agent.state_dict(),
+            "learner": self.learner.state_dict(),
+            "clock": [asdict(self.clock.now), asdict(self.clock.before)],
+            "observation": torch.from_numpy(self._observation),
+        }
+        torch.save(state, file)
+        return file
+
+    def load(self, file: io.BytesIO) -> "Trial":
+        file.seek(0)
+        state = torch.load(file, weights_only=True)
+        self.agent.load_state_dict(state["agent"])
+        self.learner.load_state_dict(state["learner"])
+        self.clock.now, self.clock.before = (Counts(**counts) for counts in state["clock"])
+        self._observation = state["observation"].numpy()
+        return self
+
+
+def cloned(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in tensors.items()}
+
+
+def same(one: Any, other: Any) -> bool:
+    """Bit for bit, through dictionaries and lists; a NaN is itself."""
+    if isinstance(one, Tensor):
+        return torch.equal(one, other) or (
+            bool(one.isnan().any()) and torch.equal(one.nan_to_num(), other.nan_to_num())
+        )
+    if isinstance(one, Mapping):
+        return one.keys() == other.keys() and all(same(value, other[key]) for key, value in one.items())
+    if isinstance(one, Sequence) and not isinstance(one, str):
+        return len(one) == len(other) and all(map(same, one, other))
+    if isinstance(one, float) and math.isnan(one):
+        return math.isnan(other)
+    return bool(one == other)
+
+
+def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """The names whose values are not the same in both, bit for bit."""
+    both = one.keys() & other.keys()
+    return sorted(name for name in {*one, *other} if name not in both or not same(one[name], other[name]))
+
+
+def near(one: Tensor, other: Tensor, relative: float, absolute: float) -> bool:
+    """As `torch.testing.assert_close`, which takes ten times as long."""
+    return one.shape == other.shape and torch.allclose(one, other, relative, absolute)
