@@ -2,6 +2,7 @@
 
 from functools import singledispatch
 
+import torch
 from torch import nn
 
 from plastic.core.errors import UsageError
@@ -32,7 +33,7 @@ def _(layer: NoisyLinear, inputs: int, outputs: int) -> nn.Module:
 def _(layer: nn.Conv2d, inputs: int, outputs: int) -> nn.Module:
     if layer.groups != 1:
         raise UsageError("no rule for another width of a grouped convolution")
-    return nn.Conv2d(
+    new = nn.Conv2d(
         inputs,
         outputs,
         layer.kernel_size,  # type: ignore[arg-type]
@@ -42,6 +43,10 @@ def _(layer: nn.Conv2d, inputs: int, outputs: int) -> nn.Module:
         bias=layer.bias is not None,
         padding_mode=layer.padding_mode,
     )
+    if layer.weight.is_contiguous(memory_format=torch.channels_last):
+        # in another layout every step would copy its gradient
+        new.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return new
 
 
 @singledispatch

@@ -64,3 +64,11 @@ def test_an_unknown_layer_is_refused_until_it_is_registered() -> None:
     resized.register(Third, lambda layer, inputs, outputs: Third(outputs))
     assert width(Third(3)) == (3, 3)
     assert width(resized(Third(3), 1, 2)) == (2, 2)
+
+
+def test_a_resized_convolution_keeps_the_memory_layout() -> None:
+    for layout in (torch.channels_last, torch.contiguous_format):
+        layer = nn.Conv2d(4, 8, 3).to(memory_format=layout)  # type: ignore[call-overload]
+        new = resized(layer, 4, 6)
+        assert isinstance(new, nn.Conv2d)
+        assert new.weight.is_contiguous(memory_format=layout)
