@@ -1,5 +1,6 @@
 """From a recipe to everything a run needs, or one sentence why not."""
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
@@ -66,6 +67,8 @@ def assemble(recipe: Recipe, registry: Registry) -> Assembly:
     plugins = tuple(make_plugin(one, registry) for one in chosen)
     refuse_conflicts(plugins)
     settings: Settings = options.build(Settings, mine, "run")
+    if not math.isfinite(agent.replay_ratio):
+        raise UsageError(f"replay_ratio must be finite, not {agent.replay_ratio}")
     clock = Clock(total=_totals(recipe.steps, agent, frame_skip(env)))
     agent.begin(
         Site(

@@ -1,18 +1,26 @@
 """The memory that freed tensors leave behind."""
 
-import torch
+import ctypes
+import sys
 
-# The largest block that glibc learns from is 32 MiB (DEFAULT_MMAP_THRESHOLD_MAX), its own book-keeping included.
-LARGEST = 2**25 - 2**13  # bytes
+# Of glibc's malloc.h; see mallopt(3).
+_M_TRIM_THRESHOLD = -1
+_M_MMAP_THRESHOLD = -3
+
+OWN_MAPPING = 2**25  # bytes; larger blocks go back to the system as they are freed, and glibc allows no more
+KEPT = 2**28  # bytes; SAM's two passes over Rainbow need a third of it
 
 
 def keep_freed_memory() -> None:
     """Have the process keep the memory of freed tensors for the next ones.
 
-    An update makes and frees some 60 MB of gradients and activations. As it starts out, glibc hands what
-    lies free at the end of its heap back to the system, which clears every page that it lends again: up to
-    a quarter of an update's time (docs/performance.md). How much glibc keeps is twice the largest block that
-    was ever freed (mallopt(3), M_MMAP_THRESHOLD), so one block is freed here. Nothing is written to it, so it
-    takes no memory. Allocators that work otherwise do not mind, and who has set MALLOC_TRIM_THRESHOLD_ keeps that.
+    An update makes and frees tens of megabytes of gradients and activations. By itself, glibc hands what lies
+    free at the end of its heap back to the system, which clears every page that it lends again: up to a
+    quarter of an update's time (docs/performance.md). Allocators that work otherwise are left alone.
     """
-    torch.empty(LARGEST, dtype=torch.uint8)
+    if sys.platform != "linux":
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none
+    if mallopt is not None:
+        mallopt(_M_MMAP_THRESHOLD, OWN_MAPPING)
+        mallopt(_M_TRIM_THRESHOLD, KEPT)

@@ -2,7 +2,7 @@
 
 import math
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import attrs
@@ -23,6 +23,31 @@ def build(cls: type[Any], options: Mapping[str, Any], owner: str) -> Any:
     Raises:
         UsageError: If an option is unknown, of the wrong type, or out of its range.
     """
+    try:
+        return cls(**_structured(cls, options, owner))
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"{owner}: {_reason(error)}") from error
+
+
+def refuse_unwritable(cls: type[Any], owner: str) -> None:
+    """Refuse a class that has an option whose default a recipe could not hold and give back.
+
+    Raises:
+        UsageError: Naming the option and its type; a run could otherwise not be resumed.
+    """
+    for name, field in fields(cls).items():
+        default: Any = field.default
+        if isinstance(default, attrs.Factory):  # type: ignore[arg-type]
+            default = attrs.NOTHING if default.takes_self else default.factory()
+        if default is not attrs.NOTHING:
+            try:
+                value = _toml(default)
+            except TypeError as error:
+                raise UsageError(f"{owner}: the default of {name} is {error}, which a recipe cannot hold") from error
+            _structured(cls, {name: value}, owner)
+
+
+def _structured(cls: type[Any], options: Mapping[str, Any], owner: str) -> dict[str, Any]:
     known = fields(cls)
     try:
         hints = get_type_hints(cls)
@@ -36,10 +61,9 @@ def build(cls: type[Any], options: Mapping[str, Any], owner: str) -> Any:
             values[name] = structure(value, hints[name], known[name].default)
         except (ValueError, TypeError) as error:
             raise UsageError(f"{owner}: {name} {_reason(error)}") from error
-    try:
-        return cls(**values)
-    except (ValueError, TypeError) as error:
-        raise UsageError(f"{owner}: {_reason(error)}") from error
+        except cattrs.errors.StructureHandlerNotFoundError as error:
+            raise UsageError(f"{owner}: {name} is of the type {hints[name]}, which a recipe cannot hold") from error
+    return values
 
 
 def _reason(error: BaseException) -> str:
@@ -53,10 +77,14 @@ def structure(value: Any, hint: Any, default: Any = None) -> Any:
     Raises:
         ValueError: If it is of another type.
     """
+    kinds = get_args(hint)
+    if type(None) in kinds:
+        if value is None or value == "none":  # TOML has no null
+            return None
+        if len(kinds) == 2:
+            hint = kinds[kinds[0] is type(None)]
     if isinstance(hint, type) and issubclass(hint, Schedule):
         return schedule(value, once=isinstance(default, At))
-    if value == "none" and type(None) in get_args(hint):  # TOML has no null
-        return None
     return _converter.structure(value, hint)
 
 
@@ -80,13 +108,21 @@ def _number(value: Any, hint: Any) -> float:
     return number
 
 
-def _is_tuple(hint: Any) -> bool:
-    return get_origin(hint) is tuple
+def _is_sequence(hint: Any) -> bool:
+    return get_origin(hint) in (tuple, list, frozenset, Sequence)
 
 
-def _tuple(value: Any, hint: Any) -> tuple[Any, ...]:
-    # of any length; cattrs would take a word for the list of its letters
-    return tuple(structure(item, get_args(hint)[0]) for item in _exactly(list, also=tuple)(value, hint))
+def _sequence(value: Any, hint: Any) -> Any:
+    # cattrs would take a word for the list of its letters
+    items = _exactly(list, also=tuple)(value, hint)
+    origin, kinds = get_origin(hint), get_args(hint)
+    if origin is tuple and kinds[-1] is not ...:
+        if len(items) != len(kinds):
+            raise ValueError(f"must be a list of {len(kinds)}, not {value!r}")
+    else:
+        kinds = (kinds[0],) * len(items)
+    found = [structure(item, kind) for item, kind in zip(items, kinds, strict=True)]
+    return tuple(found) if origin is Sequence else origin(found)
 
 
 def _is_literal(hint: Any) -> bool:
@@ -105,7 +141,7 @@ _converter.register_structure_hook(float, _number)
 _converter.register_structure_hook(bool, _exactly(bool))
 _converter.register_structure_hook(str, _exactly(str))
 _converter.register_structure_hook_func(_is_literal, _literal)
-_converter.register_structure_hook_func(_is_tuple, _tuple)
+_converter.register_structure_hook_func(_is_sequence, _sequence)
 
 
 def schedule(value: Any, *, once: bool) -> Schedule:
@@ -149,8 +185,10 @@ def _schedule_table(value: Schedule) -> Any:
             return table | ({"stop": value.stop} if value.stop is not None else {})
         case At():
             return {"at": value.count, "of": value.of}
-        case _:
+        case Always() | Never():
             return type(value).__name__.lower()
+        case _:
+            raise UsageError(f"a recipe has no words for the schedule {value!r}; use Every, At, Always or Never")
 
 
 def values(instance: Any) -> dict[str, Any]:
@@ -165,6 +203,10 @@ def _toml(value: Any) -> Any:
         return [_toml(item) for item in value]
     if isinstance(value, Schedule):
         return _schedule_table(value)
+    if isinstance(value, Mapping):
+        return {name: _toml(item) for name, item in value.items()}
+    if not isinstance(value, str | int | float):
+        raise TypeError(repr(value))
     return value
 
 

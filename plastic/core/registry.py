@@ -15,7 +15,7 @@ from plastic.core.environment import EnvFamily
 from plastic.core.errors import UsageError, suggestion
 from plastic.core.intervention import PlasticityIntervention
 from plastic.core.modifier import OptimizerModifier
-from plastic.core.options import fields
+from plastic.core.options import fields, refuse_unwritable
 from plastic.core.plugin import CHANGES, CLAIMS, Plugin
 from plastic.core.probe import Probe
 
@@ -157,6 +157,7 @@ def _checked(classes: Any, hook: str, base: type, package: str) -> list[type[Any
             raise UsageError(
                 f"{package}: {cls.__name__} is no attrs class; decorate it with attrs.frozen or attrs.define"
             )
+        refuse_unwritable(cls, f"{package}: {cls.__name__}")
         if issubclass(cls, Plugin):
             _check_vocabulary(cls, package)
     return list(classes)

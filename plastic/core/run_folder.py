@@ -140,10 +140,17 @@ class Lines:
             raise RunError(f"cannot write {self.path}: {error.strerror}") from error
 
     def sync(self) -> None:
-        """Have every line on the disk, before a checkpoint counts on them."""
+        """Have every line on the disk, before a checkpoint counts on them.
+
+        Raises:
+            RunError: If they cannot be written.
+        """
         if self.path.exists():
-            with self.path.open("rb") as file:
-                os.fsync(file.fileno())
+            try:
+                with self.path.open("rb") as file:
+                    os.fsync(file.fileno())
+            except OSError as error:
+                raise RunError(f"cannot write {self.path}: {error.strerror}") from error
 
     def size(self) -> int:
         """Bytes."""

@@ -278,6 +278,7 @@ def test_two_that_claim_nothing_of_each_other_go_together() -> None:
             "no parameters match 'haed'; the network has encoder, head",
         ),
         ({"settings": {"hiden": 1}}, "no setting 'hiden'; did you mean 'hidden'?"),
+        ({"settings": {"replay_ratio": float("inf")}}, "replay_ratio must be finite, not inf"),
         ({"settings": {"hidden": 0}}, "rainbow: hidden must be at least 1, not 0"),
         ({"settings": {"lives": 0}}, "games: lives must be at least 1, not 0"),
         ({"settings": {"threads": 0}}, "run: threads must be at least 1, not 0"),

@@ -17,7 +17,7 @@ from plastic.core.edits import Edit, Forget, Overwrite, Replace, Tune
 from plastic.core.errors import UsageError
 from plastic.core.intervention import PlasticityIntervention
 from plastic.core.layers import NoisyLinear
-from plastic.core.learner import Learner
+from plastic.core.learner import Learner, load_plugin_state
 from plastic.core.modifier import MakeOptimizer, OptimizerModifier, Parameters
 from plastic.core.schedule import Always, At, Every, Never, Schedule
 from plastic.core.subject import Subject
@@ -897,7 +897,7 @@ class Remembering(PlasticityIntervention):
         self.count += 1
         self.label = f"{self.count} times"
         self.norms.append(float(subject.model.get_parameter("encoder.0.bias").detach().norm()))
-        self.late = torch.full((3,), float(self.count))
+        self.late = torch.zeros(3) if self.late is None else self.late.add_(1)
         assert self.early is not None
         self.early += self.count
         return [Overwrite("encoder.0.bias", lambda tensor: tensor + 0.01 * self.count)]
@@ -971,6 +971,14 @@ def test_a_state_that_is_wired_up_is_not_saved() -> None:
     assert other.live is resumed.model
     assert (other.count, other.label, other.norms) == (2, "2 times", remembering.norms)
     assert other.norms is not remembering.norms
+
+
+def test_a_tensor_that_was_not_there_yet_goes_to_the_learners_device() -> None:
+    remembering = Remembering()
+    load_plugin_state(remembering, {"late": torch.ones(3), "count": 2}, torch.device("meta"))
+    assert remembering.late is not None
+    assert remembering.late.device.type == "meta"
+    assert remembering.count == 2
 
 
 def test_a_module_that_was_put_in_evaluation_mode_is_so_after_a_replace_and_a_checkpoint() -> None:

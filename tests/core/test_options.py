@@ -1,13 +1,15 @@
 """Options: what is taken as which type, and how what is not is refused."""
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from attrs import define, field, frozen
+from attrs import define, field, frozen, make_class
 
 from plastic.core import options
 from plastic.core.errors import UsageError
-from plastic.core.schedule import Always, At, Every, Never, Schedule
+from plastic.core.schedule import Always, At, Clock, Every, Never, Schedule
 
 
 @frozen
@@ -26,6 +28,11 @@ class Everything:
     note: str | None = None
     bounds: tuple[float, ...] = (0.0, 0.1)
     parts: tuple[str, ...] = ()
+    pair: tuple[float, int] = (0.0, 1)
+    names: Sequence[str] = ()
+    steps: list[int] = field(factory=list)
+    words: frozenset[str] = frozenset()
+    later: Schedule | None = None
     when: Schedule = Every(10)
     once: Schedule = At(20)
 
@@ -36,6 +43,17 @@ class WithState:
 
     rho: float = 0.1
     seen: int = field(default=0, init=False)
+
+
+@frozen
+class Whenever(Schedule):
+    """A schedule that recipes have no word for."""
+
+    def __call__(self, clock: Clock) -> bool:
+        return True
+
+    def __str__(self) -> str:
+        return "whenever"
 
 
 def build(**given: Any) -> Everything:
@@ -65,6 +83,12 @@ def build(**given: Any) -> Everything:
         ("bounds", [], ()),
         ("bounds", (0.5,), (0.5,)),
         ("parts", ["a", "b"], ("a", "b")),
+        ("pair", [1, 2], (1.0, 2)),
+        ("names", ["a"], ("a",)),
+        ("steps", [1, 2], [1, 2]),
+        ("words", ["a", "b"], frozenset({"a", "b"})),
+        ("later", "none", None),
+        ("later", 5, Every(5)),
         ("when", 5, Every(5)),
         ("once", 5, At(5)),
         ("when", "always", Always()),
@@ -109,6 +133,12 @@ def test_what_is_taken(name: str, value: Any, expected: Any) -> None:
         ("bounds", 0.1, "thing: bounds must be a list, not 0.1"),
         ("bounds", ["a"], "thing: bounds must be a number, not 'a'"),
         ("parts", "head", "thing: parts must be a list, not 'head'"),
+        ("pair", [1.0], "thing: pair must be a list of 2, not [1.0]"),
+        ("pair", [1.0, 2.0], "thing: pair must be an integer, not 2.0"),
+        ("names", "head", "thing: names must be a list, not 'head'"),
+        ("steps", [True], "thing: steps must be an integer, not True"),
+        ("words", "head", "thing: words must be a list, not 'head'"),
+        ("later", "sometimes", "thing: later must be a number of updates"),
         ("when", 0, "thing: when a period is at least 1, not 0"),
         ("when", True, "thing: when must be a number of updates"),
         ("when", 1.5, "thing: when must be a number of updates"),
@@ -122,7 +152,7 @@ def test_what_is_taken(name: str, value: Any, expected: Any) -> None:
         ("when", {"every": 5, "at": 6}, "thing: when has no 'at'"),
         ("when", {"every": 5, "of": "steps"}, "thing: when a unit is one of updates, agent_steps, frames, episodes"),
         ("mots", 3, "thing has no option 'mots'; did you mean 'most'?"),
-        ("zzz", 3, "thing has no option 'zzz'; known: bounds, choice"),
+        ("qqq", 3, "thing has no option 'qqq'; known: bounds, choice"),
     ],
 )
 def test_what_is_refused_in_one_sentence(name: str, value: Any, words: str) -> None:
@@ -181,6 +211,28 @@ def test_types_that_are_imported_for_the_checker_alone_are_refused() -> None:
 )
 def test_values_build_the_same_instance_again(instance: Everything) -> None:
     assert options.build(Everything, options.values(instance), "thing") == instance
+
+
+def test_a_class_whose_options_a_recipe_can_hold_is_taken() -> None:
+    options.refuse_unwritable(Everything, "mine: Everything")
+    options.refuse_unwritable(WithState, "mine: WithState")
+
+
+@pytest.mark.parametrize(
+    ("hint", "default", "words"),
+    [
+        (int | str, 1, "mine: rule is of the type int | str, which a recipe cannot hold"),
+        (Path, Path("x"), "mine: the default of rule is PosixPath('x'), which a recipe cannot hold"),
+        (Any, object, "mine: the default of rule is <class 'object'>, which a recipe cannot hold"),
+        (int, 1.5, "mine: rule must be an integer, not 1.5"),
+        (Schedule, Whenever(), "a recipe has no words for the schedule Whenever(); use Every, At, Always or Never"),
+    ],
+)
+def test_a_class_with_an_option_that_no_recipe_can_hold_is_refused(hint: Any, default: Any, words: str) -> None:
+    made = make_class("Made", {"rule": field(default=default, type=hint)}, frozen=True)
+    with pytest.raises(UsageError) as caught:
+        options.refuse_unwritable(made, "mine")
+    assert str(caught.value).startswith(words)
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 import torch
 from attrs import define, evolve, field, frozen
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from plastic.core import checkpoint
+from plastic.core.agent import Act
 from plastic.core.assemble import assemble
 from plastic.core.edits import Edit, Tune
 from plastic.core.errors import RunError, UsageError
@@ -122,13 +124,40 @@ def test_stopped_and_taken_up_it_is_the_same_run(tmp_path: Path, straight: Path,
     assert outcome(path) == outcome(straight)
 
 
+class Interrupting(Listener):
+    """Stops a run in the evaluation after some steps, when one of its games is over and another is not."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+        self.acted = 0
+
+    def evaluating(self, run: Run, games: int) -> None:
+        policy = run.agent.policy
+
+        def interrupted(stream: torch.Generator) -> Act:
+            act = policy(stream)
+
+            def acting(observations: NDArray[Any]) -> NDArray[Any]:
+                self.acted += 1
+                run.stop = run.stop or self.acted == 50  # a walk ends after 40 steps
+                return act(observations)
+
+            return acting
+
+        if run.clock.now.agent_steps == self.step:
+            run.agent.policy = interrupted  # type: ignore[method-assign, assignment]
+
+
 @pytest.mark.parametrize("step", [20, 40, 60])
-def test_stopped_in_an_evaluation_it_is_the_same_run(tmp_path: Path, straight: Path, step: int) -> None:
+def test_stopped_in_an_evaluation_it_is_the_same_run(tmp_path: Path, step: int) -> None:
+    recipe = evolve(PLAIN, settings=SETTINGS | {"eval_envs": 1, "lives": 9})
+    assert start(tmp_path / "straight", recipe).train() is not None
     path = tmp_path / "run"
-    assert start(path, WALK, Stopping(step, evaluation=True)).train() is None
-    assert take_up(path, WALK, Stopping(step, evaluation=True)).train() is None  # in the same one again
-    assert take_up(path).train() is not None
-    assert outcome(path) == outcome(straight)
+    assert start(path, recipe, interrupting := Interrupting(step)).train() is None
+    assert interrupting.acted == 50
+    assert take_up(path, recipe, Stopping(step, evaluation=True)).train() is None  # in the same one, at its start
+    assert take_up(path, recipe).train() is not None
+    assert outcome(path) == outcome(tmp_path / "straight")
 
 
 def test_what_was_written_after_the_checkpoint_is_written_anew(tmp_path: Path, straight: Path) -> None:

@@ -3,6 +3,7 @@
 import errno
 import json
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +136,14 @@ def test_a_full_disk_is_an_error_to_read(tmp_path: Path) -> None:
         Lines(path).append("x")
 
 
+def test_lines_that_do_not_reach_the_disk_are_an_error_to_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = Lines(tmp_path / "metrics.jsonl")
+    lines.append("x")
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(RunError, match=r"cannot write .*metrics\.jsonl: No space left on device"):
+        lines.sync()
+
+
 def test_json_is_strict() -> None:
     values = {"a": math.nan, "b": [math.inf, -math.inf, 1.5], "c": {"d": (math.nan,)}, "e": True, "f": None, "g": 3}
     assert dumps(values) == '{"a": null, "b": [null, null, 1.5], "c": {"d": [null]}, "e": true, "f": null, "g": 3}'
@@ -147,4 +156,7 @@ def test_metrics_and_timing_are_read_back(tmp_path: Path) -> None:
     timing.append("agent_steps,updates,seconds")
     timing.append("10,5,0.123")
     assert read_metrics(metrics.path) == [{"kind": "train", "loss": 0.5}, {"kind": "episode", "score": None}]
+    with metrics.path.open("a") as file:
+        file.write('{"kind": "tra')
+    assert len(read_metrics(metrics.path)) == 2
     assert read_timing(timing.path) == [{"agent_steps": "10", "updates": "5", "seconds": "0.123"}]

@@ -1,0 +1,173 @@
+"""What an agent need not write itself, and one with several learners as small as can be."""
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+import torch
+from attrs import define, field
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from plastic.core.agent import Act, Agent, Observations, Preset, Site
+from plastic.core.learner import Knobs, Learner
+from plastic.core.objective import Objective
+from plastic.core.recipe import Chosen, Recipe
+from plastic.core.run_folder import read_metrics
+from plastic.core.streams import generator
+from plastic.plugins.interventions.plasticity_injection import Injected
+from plastic.testing.invariants import faults
+from tests.core.test_run import Stopping, outcome, start, take_up
+
+MEMORY = 200
+
+
+class Body(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = nn.Sequential(nn.Linear(3, 6), nn.ReLU())
+        self.head = nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.head(self.encoder(x))
+        return y
+
+
+class Recall(Objective):
+    """Be like the target, plus one, on what was seen."""
+
+    def __init__(self, pair: "Pair") -> None:
+        self.pair = pair
+
+    def target(self, model: nn.Module, copies: Mapping[str, nn.Module], batch: Tensor) -> Tensor | float:
+        return copies["target"](batch) + 1 if "target" in copies else 1.0
+
+    def losses(self, model: nn.Module, batch: Tensor, target: Tensor) -> Tensor:
+        losses: Tensor = (model(batch) - target).square().sum(1)
+        return losses
+
+    def inputs(self, batch: Tensor) -> tuple[Tensor, ...]:
+        return (batch,)
+
+    def sample(self, generator: torch.Generator) -> Tensor:
+        return self.pair.drawn(16, generator)
+
+
+@define(eq=False)
+class Pair(Agent):
+    """A critic whose encoder an actor would share, and an actor; plugins go to the critic."""
+
+    name = "pair"
+    presets: ClassVar[Mapping[str, Preset]] = {"only": Preset("", "")}
+    defaults: ClassVar[Mapping[Observations, str]] = {"vector": "only"}
+    actions = "discrete"
+
+    replay_ratio: float = 1.0
+    learning_starts: int = 5
+
+    learners: Mapping[str, Learner] = field(init=False)
+    knobs: Knobs = field(init=False)
+    _memory: Tensor = field(init=False)
+    _seen: int = field(default=0, init=False)
+    _draws: torch.Generator = field(init=False)
+
+    def begin(self, site: Site) -> None:
+        self.knobs = {"replay_ratio": self.replay_ratio}
+        self._memory = torch.zeros(MEMORY, 3)
+        self._draws = generator(site.seed, "pair")
+
+        def learner(name: str, plugins: Any) -> Learner:
+            adam = partial(torch.optim.Adam, lr=1e-2)
+            shared: dict[str, Any] = {"clock": site.clock, "seed": site.seed, "knobs": self.knobs}
+            return Learner(name, Body, Recall(self), adam, plugins=plugins, **shared)
+
+        critic = learner("critic", site.plugins)
+        critic.follow("target", rate=0.1)
+        critic.follow("encoder", rate=1, path="encoder")
+        self.learners = {"critic": critic, "actor": learner("actor", ())}
+
+    def drawn(self, size: int, draws: torch.Generator) -> Tensor:
+        return self._memory[torch.randint(min(self._seen, MEMORY), (size,), generator=draws)]
+
+    def _remember(self, observation: NDArray[Any]) -> None:
+        self._memory[self._seen % MEMORY] = torch.from_numpy(observation)
+        self._seen += 1
+
+    def start_episode(self, observation: NDArray[Any]) -> None:
+        self._remember(observation)
+
+    def act(self, observation: NDArray[Any]) -> int:
+        return int(torch.randint(2, (), generator=self._draws))
+
+    def observe(self, action: Any, reward: float, observation: NDArray[Any], terminated: bool, truncated: bool) -> None:
+        self._remember(observation)
+
+    def update(self) -> None:
+        for learner in self.learners.values():
+            learner.update(self.drawn(8, self._draws))
+
+    def policy(self, generator: torch.Generator) -> Act:
+        @torch.no_grad()
+        def act(observations: NDArray[Any]) -> NDArray[Any]:
+            actions: NDArray[Any] = self.learners["actor"].model(torch.from_numpy(observations)).argmax(1).numpy()
+            return actions
+
+        return act
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"memory": self._memory, "seen": self._seen, "draws": self._draws.get_state()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self._memory.copy_(state["memory"])
+        self._seen = state["seen"]
+        self._draws.set_state(state["draws"])
+
+
+RECIPE = Recipe(
+    agent="tests.core.test_agent:Pair",
+    env="walk",
+    steps=40,
+    settings={"eval_episodes": 2, "log_every": 10, "checkpoint_every": 15},
+    plugins=(
+        Chosen("reset", {"when": 9}),
+        Chosen("plasticity_injection", {"module": "encoder", "when": 20}),
+        Chosen("weight_norm", {"when": 10}),
+    ),
+)
+
+
+def test_an_agent_of_two_learners_runs_and_measures_under_their_names(tmp_path: Path) -> None:
+    run = start(tmp_path / "run", RECIPE)
+    assert run.train() is not None
+    records = read_metrics(run.folder.metrics)
+    (last,) = [record for record in records if record["kind"] == "train" and record["agent_steps"] == 40]
+    assert {key for key in last if "/" in key} == {"critic/loss", "actor/loss"}
+    probes = [record for record in records if record["kind"] == "probe"]
+    assert [record["updates"] for record in probes] == [10, 20, 30]
+    assert {key for key in probes[0] if "/" in key} == {
+        f"critic/weight_norm/{part}" for part in ("encoder", "head", "total")
+    }
+
+
+def test_a_copy_of_the_part_that_is_injected_is_injected_and_follows(tmp_path: Path) -> None:
+    run = start(tmp_path / "run", RECIPE)
+    run.train()
+    critic = run.agent.learners["critic"]
+    assert isinstance(critic.model.get_submodule("encoder"), Injected)
+    assert isinstance(critic.copies["encoder"], Injected)
+    for learner in run.agent.learners.values():
+        assert faults(learner) == []
+    observations = torch.from_numpy(np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32))
+    encoded = critic.model.get_submodule("encoder")(observations)
+    assert torch.equal(critic.copies["encoder"](observations), encoded)
+
+
+@pytest.mark.parametrize("stop", [4, 22, 29, 35])
+def test_an_agent_of_two_learners_is_taken_up_bit_for_bit(tmp_path: Path, stop: int) -> None:
+    start(tmp_path / "one", RECIPE).train()
+    assert start(tmp_path / "two", RECIPE, Stopping(stop)).train() is None
+    assert take_up(tmp_path / "two", RECIPE).train() is not None
+    assert outcome(tmp_path / "two") == outcome(tmp_path / "one")
