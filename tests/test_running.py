@@ -38,6 +38,8 @@ from tests.core.games import registry
 class Telling(Listener):
     def stepped(self, run):
         print(run.clock.now.agent_steps, flush=True)
+        if run.clock.now.agent_steps == int(sys.argv[3]):
+            sys.stdin.read()  # until it is killed
 
 running.prepare(read(Path(sys.argv[1])), sys.argv[2], [Telling()], registry()).train()
 """
@@ -60,6 +62,21 @@ def resumed(path: Path, *listeners: Listener, steps: int | None = None) -> Run:
 # ------------------------------------------------------------------ killed and resumed
 
 
+def killed(path: Path, step: int, *, wait: bool) -> None:
+    """A run in another process, killed when it says that this step is over; it waits for that, or goes on."""
+    wanted = path.with_suffix(".toml")
+    wanted.write_text(WALK.toml(), encoding="utf-8")
+    command = [sys.executable, "-c", KILLED, str(wanted), str(path), str(step if wait else 0)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, cwd=ROOT) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if int(line) >= step:
+                process.send_signal(signal.SIGKILL)
+                break
+    assert process.returncode == -signal.SIGKILL or not wait
+
+
 @pytest.mark.parametrize(
     ("step", "last"),
     [
@@ -68,24 +85,21 @@ def resumed(path: Path, *listeners: Listener, steps: int | None = None) -> Run:
         (58, 45),  # after the injection, in the last updates
     ],
 )
-def test_killed_at_any_moment_and_resumed_it_is_the_same_run(
-    tmp_path: Path, straight: Path, step: int, last: int
-) -> None:
-    path, wanted = tmp_path / "run", tmp_path / "wanted.toml"
-    wanted.write_text(WALK.toml(), encoding="utf-8")
-    command = [sys.executable, "-c", KILLED, str(wanted), str(path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if int(line) >= step:
-                process.send_signal(signal.SIGKILL)
-                break
-    assert process.returncode == -signal.SIGKILL
-    saved = RunFolder(path).checkpoints()
-    assert [int(one.stem) for one in saved[-1:]] == ([last] if last else [])
+def test_killed_and_resumed_it_is_the_same_run(tmp_path: Path, straight: Path, step: int, last: int) -> None:
+    path = tmp_path / "run"
+    killed(path, step, wait=True)
+    assert [int(one.stem) for one in RunFolder(path).checkpoints()] == ([last] if last else [])
     run = resumed(path)
     assert run.clock.now.agent_steps == last
     assert run.train() is not None
+    assert outcome(path) == outcome(straight)
+
+
+def test_killed_while_it_works_and_resumed_it_is_the_same_run(tmp_path: Path, straight: Path) -> None:
+    path = tmp_path / "run"
+    killed(path, 30, wait=False)  # at about its second checkpoint
+    run = running.reopen(path, registry=registry())
+    assert run is None or run.train() is not None
     assert outcome(path) == outcome(straight)
     assert (path / "recipe.toml").read_bytes() == (straight / "recipe.toml").read_bytes()
 

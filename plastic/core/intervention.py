@@ -20,7 +20,10 @@ class PlasticityIntervention(Plugin):
     stage: ClassVar[BuildStage] = "wrap"  # where `build` stands; the user's order decides within one
 
     def build(self, model: nn.Module) -> nn.Module:
-        """The model to train, once, before the optimizer exists; `model` may be changed in place."""
+        """The model to train, before the optimizer exists; `model` may be changed in place.
+
+        Called again for every `Subject.fresh()`, so it must not touch the plugin's own state.
+        """
         return model
 
     def start(self, model: nn.Module, lag: Lag) -> None:
@@ -31,7 +34,10 @@ class PlasticityIntervention(Plugin):
         return 0.0
 
     def edits(self, subject: Subject) -> Iterable[Edit]:
-        """What to change now; asked after the updates that `when` says, seeing earlier edits' results."""
+        """What to change now; asked after the updates that `when` says, seeing earlier plugins' results.
+
+        A generator runs to its end before the first of its edits is written.
+        """
         return ()
 
     def edited(self, names: Collection[str]) -> None:
