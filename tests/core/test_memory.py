@@ -34,5 +34,4 @@ def lent(call: str) -> int:
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other allocators have other habits")
 def test_freed_tensors_leave_their_memory_to_the_next() -> None:
-    assert lent("") > 5_000
-    assert lent("keep_freed_memory()") < 500
+    assert lent("keep_freed_memory()") < 500  # without it some 90,000, but what glibc does then varies
