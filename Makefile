@@ -9,8 +9,8 @@ STAMP = $(VENV)/installed
 # What `make run` trains, for instance `make run GAME=pong PLUGINS="sam reset:when=1000"`.
 AGENT = rainbow
 PLUGINS = sam crelu
-GAME = ALE/Breakout-v5
-STEPS = 2000
+GAME = ALE/RoadRunner-v5
+STEPS = 1500
 SEED = 0
 SETTINGS = learning_starts=500 eval_episodes=3
 OUT =
