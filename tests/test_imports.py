@@ -12,6 +12,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "plastic"
 
 EVERYTHING = frozenset({"agents", "cli", "core", "envs", "plugins", "report", "testing"})
+SHARED = frozenset({"actor_critic"})  # what stands in a folder under agents/ and is no agent
 # The parts of plastic each part may import; "" is plastic/__init__.py and the modules beside it.
 ALLOWED = {
     "": (EVERYTHING | {""}) - {"cli"},
@@ -78,7 +79,8 @@ def refusal(importer: str, imported: str) -> str | None:
 def lone_agent(name: str) -> str | None:
     """The agent's own folder under agents/ that a dotted name lies in; None for what agents share."""
     words = name.split(".")
-    return words[2] if len(words) > 2 and (PACKAGE / "agents" / words[2]).is_dir() else None
+    alone = len(words) > 2 and (PACKAGE / "agents" / words[2]).is_dir() and words[2] not in SHARED
+    return words[2] if alone else None
 
 
 def test_the_layers_import_downwards_only() -> None:

@@ -1,7 +1,7 @@
 """The memory of an agent: every frame once, n-step returns, draws by priority."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import torch
@@ -18,9 +18,12 @@ UNIT = 2.0**32
 # Keeps a sample whose loss has reached 0 drawable; as Dopamine does.
 EPSILON = 1e-10
 
-# What a saved replay holds: of each filled row, and besides.
+# What stands in a stack for the frames before an episode's start.
+FramePad = Literal["zeros", "first"]
+
+# What a saved replay holds: of each filled row, and besides. `rows` lists the rows that can be drawn.
 ROWS = ("frames", "action", "reward", "goes_on", "terminal", "history", "priority")
-SCALARS = ("max_priority", "capacity", "frame_stack", "n_step", "discount", "cursor", "step")
+SCALARS = ("max_priority", "capacity", "frame_stack", "frame_pad", "n_step", "discount", "cursor", "step")
 
 
 class Batch(NamedTuple):
@@ -61,7 +64,8 @@ class Replay:
     Prioritised replay by proportion (Schaul et al., 2016, arXiv:1511.05952): p = (loss + 1e-10)**exponent,
     new rows get the largest priority so far (1 at first; it never falls), draws are stratified, weights are
     (1/(p N) + 1e-5)**beta over the largest of the batch, N the number of rows that can be drawn. Exponent 0
-    is uniform replay, its draws independent of one another.
+    is uniform replay, its draws independent of one another and of weight 1; what it costs does not grow with
+    the capacity.
 
     A row holds the newest frame of an observation, the action taken there, its reward, and whether the
     episode goes on to the next row. An episode that was cut short has one row more, for the last
@@ -71,18 +75,20 @@ class Replay:
 
     `sample` and `set_priorities` are tensor operations of fixed shapes without host synchronisation, on
     storage that stays where it is: they can be captured in a CUDA graph (anew after n_step has changed).
-    `start` and `add` belong to the environment's side and are not part of that.
+    `start` and `add` belong to the environment's side and are not part of that. A replay is not copied or
+    pickled: its state_dict is.
 
     Args:
-        capacity: rows of the ring, at least n_step + frame_stack.
+        capacity: rows of the ring, at least n_step + frame_stack, fewer than 2**31.
         observation_shape: of one observation, without a batch axis.
         dtype: of the stored frames, torch.uint8 for pixels.
         n_step: rewards in a full window; may be set while running.
         discount: per agent step; may be set while running.
         priority_exponent: 0 draws uniformly.
         device: where everything is kept.
-        frame_stack: frames of equal shape that the first axis of an observation holds, newest last; before
-            the start of an episode they are zeros.
+        frame_stack: frames of equal shape that the first axis of an observation holds, newest last.
+        frame_pad: what a stack holds for the frames before an episode's start: "zeros", or the episode's
+            "first" frame again.
         action_shape: of one action.
         action_dtype: of the stored actions.
 
@@ -101,6 +107,7 @@ class Replay:
         priority_exponent: float,
         device: torch.device | str,
         frame_stack: int = 1,
+        frame_pad: FramePad = "zeros",
         action_shape: tuple[int, ...] = (),
         action_dtype: torch.dtype = torch.long,
     ) -> None:
@@ -109,18 +116,23 @@ class Replay:
                 f"observations of shape {observation_shape} are not a stack of {frame_stack} frames; "
                 "give the environment's own frame_stack"
             )
+        if frame_pad not in get_args(FramePad):
+            raise UsageError(f"no frame_pad {frame_pad!r}; use 'zeros' or 'first'")
         if priority_exponent < 0:
             raise UsageError(f"the priority exponent must not be negative, but is {priority_exponent}")
+        if capacity >= 2**31:
+            raise UsageError(f"a replay numbers its rows in 32 bits, and {capacity} are too many; give it fewer")
         self.capacity = capacity
         self.observation_shape = tuple(observation_shape)
         self.frame_stack = frame_stack
+        self.frame_pad = frame_pad
         self.priority_exponent = priority_exponent
         self.device = torch.device(device)
         self._check_n_step(n_step)
         self._check_discount(discount)
         frame_shape = (observation_shape[0] // frame_stack, *observation_shape[1:])
         # torch.empty, so that the system hands out memory as the ring fills. The last row is the frame
-        # before an episode's start: a stack is then one gather, without a pass to blank frames out.
+        # before an episode's start, if that is zeros: a stack is then one gather, without a pass to blank frames out.
         self._frames = torch.empty((capacity + 1, *frame_shape), dtype=dtype, device=self.device)
         self._frames[capacity].zero_()
         self._flat = self._frames.view(capacity + 1, -1)
@@ -131,8 +143,11 @@ class Replay:
         # How many earlier frames of a row's stack are real, at most frame_stack - 1.
         self._history = torch.zeros(capacity, dtype=torch.uint8, device=self.device)
         self._priority = torch.zeros(capacity, dtype=torch.long, device=self.device)  # 0: not to be drawn
-        self._cumulative = torch.zeros(capacity, dtype=torch.long, device=self.device)
-        self._last_place = torch.zeros(capacity, dtype=torch.long, device=self.device)
+        # The rows that can be drawn, without gaps, so that a uniform draw need not look for them.
+        self._rows = torch.zeros(capacity, dtype=torch.int32, device=self.device)
+        weighted = capacity if priority_exponent else 0
+        self._cumulative = torch.zeros(weighted, dtype=torch.long, device=self.device)
+        self._last_place = torch.zeros(weighted, dtype=torch.long, device=self.device)
         self._max_priority = torch.full((), int(UNIT), dtype=torch.long, device=self.device)
         self._drawable = torch.zeros((), dtype=torch.long, device=self.device)
         self._largest = 2.0**62 / capacity  # units, so that the sum of a full ring fits into int64
@@ -141,13 +156,23 @@ class Replay:
         self._powers = torch.ones(1, device=self.device)
         self._set_windows(n_step, discount)
 
-        # What start and add must know without asking the device.
-        self._host_history = np.zeros(capacity, dtype=np.uint8)
-        self._host_drawable = np.zeros(capacity, dtype=np.bool_)
+        # Columns on the host. On a CPU these are the tensors themselves: a number is written through numpy
+        # in a fiftieth of the time. Elsewhere, copies of what start and add must know without asking the device.
+        self._on_host = self.device.type == "cpu"
+        self._host: dict[str, np.ndarray[Any, Any]]
+        if self._on_host:
+            self._host = {name: getattr(self, f"_{name}").numpy() for name in (*ROWS, "rows")}
+        else:
+            self._host = {"history": np.zeros(capacity, np.uint8), "rows": np.zeros(capacity, np.int32)}
+        self._place = np.full(capacity, -1, np.int32)  # of a row in `rows`; -1: not to be drawn
         self._count = 0
         self._cursor = 0  # the row of the current observation, or the next one to write
         self._filled = 0  # rows that hold something
         self._step = -1  # of the current observation in its episode; -1 where no episode is open
+
+    def __getstate__(self) -> None:
+        """Refuse to be copied: in a copy, the columns on the host would no longer be the tensors."""
+        raise TypeError("a replay cannot be copied or pickled; make another and give it this one's state_dict()")
 
     def __len__(self) -> int:
         """How many rows can be drawn."""
@@ -155,9 +180,11 @@ class Replay:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of everything kept, at full capacity."""
+        """Bytes of everything kept, on device and host, at full capacity."""
         tensors = [value for value in vars(self).values() if isinstance(value, Tensor)]
-        return sum(tensor.nbytes for tensor in tensors if tensor is not self._flat)  # a view of the frames
+        size = sum(tensor.nbytes for tensor in tensors if tensor is not self._flat)  # a view of the frames
+        copies = [] if self._on_host else list(self._host.values())
+        return size + sum(array.nbytes for array in (*copies, self._place))
 
     @property
     def priorities(self) -> Tensor:
@@ -192,11 +219,7 @@ class Replay:
     def start(self, observation: np.ndarray[Any, Any]) -> None:
         """Begin an episode with its first observation; one that is still open ends here, cut short."""
         frame = self._newest(observation)
-        if observation[: -frame.shape[0]].any():
-            raise UsageError(
-                "the first observation of an episode must hold zeros before its newest frame; "
-                "have the environment pad its frame stack with zeros"
-            )
+        self._check_padding(observation[: -len(frame)], frame)
         if self._step >= 0:
             self._cut_short()
         self._step = 0
@@ -215,10 +238,10 @@ class Replay:
         if self._step < 0:
             raise UsageError("give the replay the episode's first observation with start() before add()")
         row = self._cursor
-        self._action[row] = torch.as_tensor(action)
-        self._reward[row] = float(reward)
-        self._goes_on[row] = not terminated
-        self._terminal[row] = bool(terminated)
+        self._put("action", row, action)
+        self._put("reward", row, float(reward))
+        self._put("goes_on", row, not terminated)
+        self._put("terminal", row, bool(terminated))
         if terminated:
             self._admit(self._step - self._n_step + 1, self._step)
             self._close()
@@ -234,6 +257,8 @@ class Replay:
 
     def sample(self, batch_size: int, beta: float | Tensor, generator: torch.Generator) -> Batch:
         """Draw `batch_size` rows by priority, with importance weights to the power of `beta`."""
+        if not self.priority_exponent:
+            return self.sample_uniformly(batch_size, generator)
         self._check_not_empty()
         index = self._draw(batch_size, generator)
         return self._batch(index, self._weights(index, beta))
@@ -260,13 +285,15 @@ class Replay:
         self._priority.scatter_(0, index, units)
         torch.maximum(self._max_priority, units.amax(), out=self._max_priority)
 
-    def state_dict(self) -> dict[str, Tensor | int | float]:
+    def state_dict(self) -> dict[str, Tensor | int | float | str]:
         """All that later samples depend on; the tensors are views of the filled rows, for writing at once."""
         return {
-            **{name: self._filled_rows(name) for name in ROWS},
+            **{name: self._head(name, self._filled) for name in ROWS},
+            "rows": self._head("rows", self._count),
             "max_priority": self._max_priority,
             "capacity": self.capacity,
             "frame_stack": self.frame_stack,
+            "frame_pad": self.frame_pad,
             "n_step": self._n_step,
             "discount": self._discount,
             "cursor": self._cursor,
@@ -277,12 +304,13 @@ class Replay:
         """Take over what `state_dict` gave, n_step and discount with it; the storage stays where it is.
 
         Raises:
-            UsageError: if the state is of a replay of another capacity, shape or dtype. Nothing is changed.
+            UsageError: if the state is of a replay of another capacity, padding, shape or dtype, or if it does
+                not agree with itself. Nothing is changed.
         """
-        lacking = [name for name in (*ROWS, *SCALARS) if name not in state]
+        lacking = [name for name in (*ROWS, "rows", *SCALARS) if name not in state]
         if lacking:
             raise UsageError(f"this is not the state of a replay: it has no {lacking[0]!r}")
-        for name in ("capacity", "frame_stack"):
+        for name in ("capacity", "frame_stack", "frame_pad"):
             if state[name] != getattr(self, name):
                 raise UsageError(
                     f"the saved replay has {name} {state[name]}, this one {getattr(self, name)}; use the same"
@@ -295,6 +323,13 @@ class Replay:
                     f"the saved replay's {name} are {theirs.dtype} of shape {tuple(theirs.shape[1:])} a row, "
                     f"this one's {ours.dtype} of shape {tuple(ours.shape[1:])}; use the same environment"
                 )
+        rows = state["rows"]
+        drawable = (state["priority"] > 0).nonzero().flatten()
+        if rows.dtype != self._rows.dtype or not torch.equal(rows.long().sort().values, drawable):
+            raise UsageError(
+                "the saved replay lists other rows to draw than those it has priorities for; "
+                "its file is damaged, so go on from an earlier checkpoint"
+            )
         for name in ROWS:
             ours = getattr(self, f"_{name}")[: self.capacity]
             ours[:filled].copy_(state[name])
@@ -302,23 +337,29 @@ class Replay:
                 ours[filled:].zero_()
         self._max_priority.copy_(state["max_priority"])
         self._filled, self._cursor, self._step = filled, int(state["cursor"]), int(state["step"])
-        self._host_history[:] = self._history.cpu().numpy()
-        self._host_drawable[:] = (self._priority > 0).cpu().numpy()
-        self._count = int(self._host_drawable.sum())
+        self._count = len(rows)
         self._drawable.fill_(self._count)
+        self._rows[: self._count].copy_(rows)
+        if not self._on_host:
+            self._host["history"][:] = self._history.cpu().numpy()
+            self._host["rows"][: self._count] = rows.cpu().numpy()
+        self._place[:] = -1
+        self._place[self._host["rows"][: self._count]] = np.arange(self._count)
         self._set_windows(int(state["n_step"]), float(state["discount"]))
 
     def _draw(self, batch_size: int, generator: torch.Generator) -> Tensor:
         """The rows [batch_size] of one sample: one of each of as many equal parts of the total priority."""
         fraction = torch.rand(batch_size, generator=generator, device=self.device, dtype=torch.float64)
-        if self.priority_exponent:
-            fraction = (fraction + torch.arange(batch_size, device=self.device)) / batch_size
+        fraction = (fraction + torch.arange(batch_size, device=self.device)) / batch_size
         torch.cumsum(self._priority, 0, out=self._cumulative)
         return pick(self._cumulative, fraction)
 
     def _draw_uniformly(self, batch_size: int, generator: torch.Generator) -> Tensor:
+        """The rows [batch_size] of one sample, each of any of the rows that can be drawn."""
         fraction = torch.rand(batch_size, generator=generator, device=self.device, dtype=torch.float64)
-        return pick((self._priority > 0).cumsum(0), fraction)
+        # Also in a captured graph, which does not ask whether there is anything to draw, places exist.
+        place = torch.minimum((fraction * self._drawable).long(), self._drawable - 1).clamp_(min=0)
+        return self._rows.index_select(0, place).long()
 
     def _batch(self, index: Tensor, weight: Tensor) -> Batch:
         returns, discount, last = self._windows(index)
@@ -354,7 +395,10 @@ class Replay:
         flat = rows.reshape(-1, 1)
         if self.frame_stack > 1:
             history = self._history.index_select(0, flat.view(-1)).long()[:, None]
-            flat = torch.where(self._back > history, self.capacity, (flat - self._back) % self.capacity)
+            if self.frame_pad == "first":
+                flat = (flat - torch.minimum(self._back, history)) % self.capacity
+            else:
+                flat = torch.where(self._back > history, self.capacity, (flat - self._back) % self.capacity)
         return self._flat.index_select(0, flat.view(-1)).view(*rows.shape, *self.observation_shape)
 
     def _weights(self, index: Tensor, beta: float | Tensor) -> Tensor:
@@ -362,7 +406,8 @@ class Replay:
         weight = (1 / share + 1e-5) ** beta
         return (weight / weight.amax()).float()
 
-    def _newest(self, observation: np.ndarray[Any, Any]) -> Tensor:
+    def _newest(self, observation: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """The newest frame of an observation; a view."""
         if observation.shape != self.observation_shape:
             raise UsageError(
                 f"the replay is for observations of shape {self.observation_shape}, got {observation.shape}"
@@ -372,27 +417,44 @@ class Replay:
                 f"the replay keeps {self._frames.dtype}, which would cut {observation.dtype} observations to "
                 "whole numbers; give it a floating dtype"
             )
-        return torch.tensor(observation[-self._frames.shape[1] :], dtype=self._frames.dtype)
+        return observation[-self._frames.shape[1] :]
 
-    def _write_frame(self, frame: Tensor) -> None:
+    def _check_padding(self, before: np.ndarray[Any, Any], frame: np.ndarray[Any, Any]) -> None:
+        """Refuse a first observation whose frames `before` its newest are not what will be put together."""
+        if self.frame_pad == "zeros" and before.any():
+            raise UsageError(
+                "the first observation of an episode must hold zeros before its newest frame; "
+                "have the environment pad its frame stack with zeros"
+            )
+        if self.frame_pad == "first" and (before.reshape(-1, *frame.shape) != frame).any():
+            raise UsageError(
+                "the first observation of an episode must hold its newest frame repeated; "
+                "have the environment pad its frame stack with the first frame"
+            )
+
+    def _put(self, name: str, row: int, value: Any) -> None:
+        """Write one row of a column, on the device and wherever the host keeps it."""
+        if name in self._host:
+            self._host[name][row] = value
+        if not self._on_host:
+            plain = isinstance(value, int | float | Tensor)
+            getattr(self, f"_{name}")[row] = value if plain else torch.tensor(value)
+
+    def _write_frame(self, frame: np.ndarray[Any, Any]) -> None:
         """Write the current observation's frame at the cursor; stacks that needed the old one are gone."""
         row = self._cursor
         for ahead in range(self.frame_stack):
             later = (row + ahead) % self.capacity
-            if ahead <= self._host_history[later]:
+            if ahead <= self._host["history"][later]:
                 self._withdraw(later)
-        history = min(self._step, self.frame_stack - 1)
-        self._host_history[row] = history
-        self._history[row] = history
-        self._frames[row].copy_(frame)
+        self._put("history", row, min(self._step, self.frame_stack - 1))
+        self._put("frames", row, frame)
         self._filled = max(self._filled, row + 1)
 
     def _cut_short(self) -> None:
         """Make the row of the current observation the last of its episode, to bootstrap from only."""
-        self._action[self._cursor] = 0
-        self._reward[self._cursor] = 0.0
-        self._goes_on[self._cursor] = False
-        self._terminal[self._cursor] = False
+        for name in ("action", "reward", "goes_on", "terminal"):
+            self._put(name, self._cursor, 0)
         self._admit(self._step - self._n_step + 1, self._step - 1)
         self._close()
 
@@ -408,15 +470,21 @@ class Replay:
         """Let the steps `first` to `last` of the open episode be drawn: their windows are closed."""
         for step in range(max(0, first), last + 1):
             row = self._row_of(step)
-            self._priority[row] = self._max_priority
-            self._host_drawable[row] = True
+            self._put("priority", row, self._max_priority)
+            self._put("rows", self._count, row)
+            self._place[row] = self._count
             self._count += 1
 
     def _withdraw(self, row: int) -> None:
-        if self._host_drawable[row]:
-            self._priority[row] = 0
-            self._host_drawable[row] = False
+        """Let a row no longer be drawn; the last of the list takes its place there."""
+        place = int(self._place[row])
+        if place >= 0:
+            self._put("priority", row, 0)
             self._count -= 1
+            last = int(self._host["rows"][self._count])
+            self._put("rows", place, last)
+            self._place[last] = place
+            self._place[row] = -1
 
     def _set_windows(self, n_step: int, discount: float) -> None:
         powers = (discount ** torch.arange(n_step + 1, dtype=torch.float64)).float()
@@ -427,8 +495,9 @@ class Replay:
             self._powers = powers.to(self.device)  # discount**0 to discount**n_step
         self._n_step, self._discount = n_step, discount
 
-    def _filled_rows(self, name: str) -> Tensor:
-        rows: Tensor = getattr(self, f"_{name}")[: self._filled]
+    def _head(self, name: str, count: int) -> Tensor:
+        """The first `count` rows of a column; a view."""
+        rows: Tensor = getattr(self, f"_{name}")[:count]
         # torch.save writes the whole storage of a view; through numpy the same memory has one of its own.
         return torch.from_numpy(rows.numpy()) if self.device.type == "cpu" else rows
 

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from plastic.cli.describe import PLACES, changed, moment, place
 from plastic.cli.wording import count
-from plastic.core.assemble import in_order_of_effect
+from plastic.core.addressing import in_order_of_effect
 
 if TYPE_CHECKING:
     from plastic.core.assemble import Assembly
@@ -57,10 +57,13 @@ def _facts(assembly: "Assembly", folder: Path | None) -> Iterable[tuple[str, str
 
 
 def _plugins(assembly: "Assembly") -> Table:
-    columns: dict[str, list[str]] = {"plugin": [], "acts on": [], "when": [], "claims": [], "options": []}
-    for plugin in in_order_of_effect(assembly.plugins):
+    columns: dict[str, list[str]] = {"plugin": [], "on": [], "acts on": [], "when": [], "claims": [], "options": []}
+    several = len(assembly.agent.learns) > 1
+    for chosen in in_order_of_effect(assembly.plugins):
+        plugin = chosen.example
         own = changed(plugin, without=(*PLACES, "when"))
-        row = (plugin.name, place(plugin), moment(plugin), ", ".join(sorted(plugin.claims)), own)
+        claims = ", ".join(sorted(plugin.claims | plugin.turns))
+        row = (plugin.name, chosen.on if several else "", place(plugin), moment(plugin), claims, own)
         for column, cell in zip(columns.values(), row, strict=True):
             column.append(cell)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")

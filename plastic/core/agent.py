@@ -17,18 +17,46 @@ from plastic.core.recipe import Chosen
 from plastic.core.schedule import Clock
 
 Observations = Literal["image", "vector"]
+FramePad = Literal["zeros", "first"]
 Act = Callable[[NDArray[Any]], NDArray[Any]]
 
 
 @frozen
 class Preset:
-    """A named configuration of an agent: settings and plugins that differ from its defaults."""
+    """A named configuration of an agent: settings and plugins that differ from its defaults.
+
+    Attributes:
+        description: In one line.
+        source: Where the values come from.
+        observations: What it is for; None serves both.
+        settings: Of the agent.
+        plugins: That belong to it.
+        values: Options of other plugins by the plugin's name, which hold where such a plugin is chosen.
+        environment: Settings of environments by the name of their family: pixels of a size, say. The user's win.
+    """
 
     description: str
     source: str
-    observations: Observations | None = None  # None serves both
+    observations: Observations | None = None
     settings: Mapping[str, Any] = field(factory=dict)
     plugins: Sequence[Chosen] = ()
+    values: Mapping[str, Mapping[str, Any]] = field(factory=dict)
+    environment: Mapping[str, Mapping[str, Any]] = field(factory=dict)
+
+
+@frozen
+class TaskValues:
+    """What an agent's sources set for some tasks alone: defaults that a preset and the user override.
+
+    Attributes:
+        source: Where the values come from.
+        settings: Of the agent.
+        values: Options of plugins by the plugin's name, which hold where such a plugin is chosen.
+    """
+
+    source: str
+    settings: Mapping[str, Any] = field(factory=dict)
+    values: Mapping[str, Mapping[str, Any]] = field(factory=dict)
 
 
 @frozen(eq=False)
@@ -38,7 +66,8 @@ class Site:
     observation_space: gymnasium.spaces.Box
     action_space: gymnasium.Space[Any]
     frame_stack: int  # frames on the first axis of an observation
-    plugins: Sequence[Plugin]
+    frame_pad: FramePad  # what stands there for those before an episode's start
+    plugins: Mapping[str, Sequence[Plugin]]  # by learner
     clock: Clock
     seed: int
     device: torch.device
@@ -60,6 +89,10 @@ class Agent(ABC):
     presets: ClassVar[Mapping[str, Preset]]
     defaults: ClassVar[Mapping[Observations, str]]  # which preset goes with which observations
     actions: ClassVar[Literal["discrete", "continuous"]]
+    environment: ClassVar[str]  # where it plays unless the user says
+    tasks: ClassVar[Mapping[str, TaskValues]] = {}  # by task, `*` stands for anything; later ones win
+    learns: ClassVar[Sequence[str]]  # the names of its learners, the main one first
+    scalars: ClassVar[frozenset[str]] = frozenset()  # those of one number alone, which is no network
 
     learners: Mapping[str, Learner]
     knobs: Knobs  # holds at least replay_ratio
@@ -103,9 +136,11 @@ class Agent(ABC):
         """Take up where `state_dict` was called."""
 
     def tend(self) -> dict[str, Tensor]:
-        """Let every learner's plugins look and edit; measurements, by learner where there are several."""
+        """Let every learner's plugins look, then edit; measurements, by learner where there are several."""
         measured: dict[str, Tensor] = {}
         for name, learner in self.learners.items():
             prefix = f"{name}/" if len(self.learners) > 1 else ""
-            measured |= {prefix + key: value for key, value in learner.tend().items()}
+            measured |= {prefix + key: value for key, value in learner.measure().items()}
+        for learner in self.learners.values():  # after all have been measured: they look at one another's networks
+            learner.edit()
         return measured

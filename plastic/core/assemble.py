@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from itertools import combinations
+from fnmatch import fnmatchcase
 from typing import Any
 
 import gymnasium
@@ -10,11 +10,10 @@ import torch
 from attrs import evolve, frozen
 
 from plastic.core import options
-from plastic.core.agent import Agent, Observations, Preset, Site, observations_of
+from plastic.core.addressing import Addressed, learners_of, refuse_conflicts
+from plastic.core.agent import Agent, Observations, Preset, Site, TaskValues, observations_of
 from plastic.core.environment import Env, EnvFamily
-from plastic.core.errors import UsageError, suggestion
-from plastic.core.intervention import BUILD_STAGES, PlasticityIntervention
-from plastic.core.modifier import MODIFIER_STAGES, OptimizerModifier
+from plastic.core.errors import NothingToActOn, UsageError, suggestion
 from plastic.core.plugin import Plugin
 from plastic.core.recipe import Chosen, Recipe
 from plastic.core.registry import Registry
@@ -34,7 +33,7 @@ class Assembly:
     family: EnvFamily
     env: Env
     agent: Agent
-    plugins: Sequence[Plugin]
+    plugins: Sequence[Addressed]
     clock: Clock
 
     def evaluation_env(self) -> Env:
@@ -50,45 +49,150 @@ def assemble(recipe: Recipe, registry: Registry) -> Assembly:
     """
     device = _device(recipe.device)
     agent_class: type[Agent] = registry.find("agent", recipe.agent)
-    family_class, task = find_task(recipe.env, registry)
+    family_class, task = find_task(recipe.env or agent_class.environment, registry)
     mine, agents, envs = _sort_settings(recipe.settings, agent_class, family_class)
-    family: EnvFamily = options.build(family_class, envs, family_class.name)
-    env = family.make(task)
-    observation_space = env.observation_space
-    if not isinstance(observation_space, gymnasium.spaces.Box):
-        raise UsageError(f"{task} gives observations of {observation_space}; agents need arrays, a Box")
-    observations = observations_of(observation_space)
-    name = recipe.preset or agent_class.defaults.get(observations)
-    if name is None:
-        raise UsageError(f"{recipe.agent} has no preset for {observations}s, which {task} gives; name one by --preset")
-    preset = find_preset(agent_class, name, observations)
-    agent: Agent = options.build(agent_class, {**preset.settings, **agents}, recipe.agent)
-    chosen = merged(preset.plugins, recipe.plugins)
-    plugins = tuple(make_plugin(one, registry) for one in chosen)
-    refuse_conflicts(plugins)
     settings: Settings = options.build(Settings, mine, "run")
-    if not math.isfinite(agent.replay_ratio):
-        raise UsageError(f"replay_ratio must be finite, not {agent.replay_ratio}")
-    clock = Clock(total=_totals(recipe.steps, agent, frame_skip(env)))
-    agent.begin(
-        Site(
-            observation_space=observation_space,
-            action_space=env.action_space,
-            frame_stack=_attribute(env, "frame_stack"),
-            plugins=plugins,
-            clock=clock,
-            seed=recipe.seed,
-            device=device,
-        )
-    )
+    family, env, name = _environment(family_class, task, envs, agent_class, recipe.preset)
+    preset = find_preset(agent_class, name, observations_of(env.observation_space))
+    known = _task_values(agent_class, task)
+    chosen = _chosen(preset, known, recipe.plugins)
+    wanted = {**preset.settings, **_task_settings(known), **agents}
+    agent, plugins, clock = _begun(recipe, agent_class, wanted, agents, chosen, registry, env, device)
     resolved = evolve(
         recipe,
         env=task,
         preset="none",
         settings={**options.values(settings), **options.values(family), **options.values(agent)},
-        plugins=tuple(Chosen(one.name, options.values(plugin)) for one, plugin in zip(chosen, plugins, strict=True)),
+        plugins=tuple(
+            Chosen(one.name, options.values(plugin.example), plugin.on if len(agent.learns) > 1 else None)
+            for one, plugin in zip(chosen, plugins, strict=True)
+        ),
     )
     return Assembly(resolved, name, settings, family, env, agent, plugins, clock)
+
+
+def _environment(
+    family: type[EnvFamily], task: str, said: Mapping[str, Any], agent: type[Agent], preset: str | None
+) -> tuple[EnvFamily, Env, str]:
+    """The family with all its settings, an environment, and the preset's name."""
+    if preset is None and len(agent.defaults) == 1:
+        (preset,) = agent.defaults.values()
+    made = _made(family, said, task) if preset is None else None
+    if made is not None:
+        observations = observations_of(made[1].observation_space)
+        preset = agent.defaults.get(observations)
+        if preset is None:
+            raise UsageError(
+                f"{agent.name} has no preset for {observations}s, which {task} gives; name one by --preset"
+            )
+    assert preset is not None
+    named = agent.presets.get(preset)
+    own = {} if named is None else named.environment.get(family.name, {})
+    if made is None or own:
+        made = _made(family, {**own, **said}, task)
+    return *made, preset
+
+
+def _made(family: type[EnvFamily], settings: Mapping[str, Any], task: str) -> tuple[EnvFamily, Env]:
+    one: EnvFamily = options.build(family, settings, family.name)
+    env = one.make(task)
+    if not isinstance(env.observation_space, gymnasium.spaces.Box):
+        raise UsageError(f"{task} gives observations of {env.observation_space}; agents need arrays, a Box")
+    return one, env
+
+
+def _task_values(agent: type[Agent], task: str) -> list[TaskValues]:
+    return [values for pattern, values in agent.tasks.items() if fnmatchcase(task, pattern)]
+
+
+def _task_settings(known: Sequence[TaskValues]) -> dict[str, Any]:
+    return {name: value for values in known for name, value in values.settings.items()}
+
+
+def _chosen(preset: Preset, known: Sequence[TaskValues], said: Sequence[Chosen]) -> list[Chosen]:
+    """The preset's plugins and the user's; the options of a task stand between the preset's and the user's."""
+
+    def of_task(plugin: str) -> dict[str, Any]:
+        return {name: value for values in known for name, value in values.values.get(plugin, {}).items()}
+
+    there = {one.name for one in preset.plugins}
+    return merged(
+        [evolve(one, options={**one.options, **of_task(one.name)}) for one in preset.plugins],
+        [
+            one
+            if one.name in there
+            else evolve(one, options={**preset.values.get(one.name, {}), **of_task(one.name), **one.options})
+            for one in said
+        ],
+    )
+
+
+def _begun(
+    recipe: Recipe,
+    agent_class: type[Agent],
+    settings: Mapping[str, Any],
+    said: Mapping[str, Any],
+    chosen: Sequence[Chosen],
+    registry: Registry,
+    env: Env,
+    device: torch.device,
+) -> tuple[Agent, Sequence[Addressed], Clock]:
+    """The agent at work, with each plugin on every learner where it finds something to act on."""
+    classes: list[type[Plugin]] = [registry.find("plugin", one.name) for one in chosen]
+    addresses = [learners_of(cls, one.on, agent_class) for cls, one in zip(classes, chosen, strict=True)]
+    while True:
+        # anew each time: what began has state
+        plugins = [
+            Addressed({name: options.build(cls, one.options, one.name) for name in names})
+            for cls, one, names in zip(classes, chosen, addresses, strict=True)
+        ]
+        refuse_conflicts(plugins)
+        agent: Agent = options.build(agent_class, _with_starts(settings, said, plugins), recipe.agent)
+        if not math.isfinite(agent.replay_ratio):
+            raise UsageError(f"replay_ratio must be finite, not {agent.replay_ratio}")
+        clock = Clock(total=_totals(recipe.steps, agent, frame_skip(env)))
+        try:
+            agent.begin(_site(env, plugins, agent_class, clock, recipe.seed, device))
+        except NothingToActOn as error:
+            place = next(
+                (place for place, one in enumerate(plugins) if error.plugin in one.instances.values()), len(plugins)
+            )
+            if place == len(plugins) or chosen[place].on is not None or len(addresses[place]) == 1:
+                raise
+            addresses[place].remove(error.learner)
+        else:
+            return agent, plugins, clock
+
+
+def _with_starts(
+    settings: Mapping[str, Any], said: Mapping[str, Any], plugins: Sequence[Addressed]
+) -> Mapping[str, Any]:
+    """The agent's settings with those that plugins start from."""
+    starts: dict[str, Any] = {}
+    for one in plugins:
+        for name, value in one.example.settings().items():
+            if said.get(name, value) != value:
+                raise UsageError(
+                    f"{one.example.name} starts from {name}={value}, and you say {said[name]}; leave it out"
+                )
+            starts[name] = value
+    return {**settings, **starts}
+
+
+def _site(
+    env: Env, plugins: Sequence[Addressed], agent: type[Agent], clock: Clock, seed: int, device: torch.device
+) -> Site:
+    assert isinstance(env.observation_space, gymnasium.spaces.Box)
+    return Site(
+        observation_space=env.observation_space,
+        action_space=env.action_space,
+        frame_stack=_attribute(env, "frame_stack"),
+        frame_pad=env.get_wrapper_attr("frame_pad") if env.has_wrapper_attr("frame_pad") else "zeros",
+        plugins={name: [one.instances[name] for one in plugins if name in one.instances] for name in agent.learns},
+        clock=clock,
+        seed=seed,
+        device=device,
+    )
 
 
 def _device(name: str) -> torch.device:
@@ -149,65 +253,36 @@ def find_preset(agent: type[Agent], name: str, observations: Observations) -> Pr
     preset = agent.presets[name]
     if preset.observations not in (None, observations):
         fits = [other for other, one in agent.presets.items() if one.observations in (None, observations)]
+        instead = f"use {' or '.join(fits)}" if fits else f"{agent.name} has none for them"
         raise UsageError(
-            f"the preset {name!r} is for {preset.observations}s, and this environment gives {observations}s; "
-            f"use {' or '.join(fits)}"
+            f"the preset {name!r} is for {preset.observations}s, and this environment gives {observations}s; {instead}"
         )
     return preset
 
 
 def merged(preset: Sequence[Chosen], chosen: Sequence[Chosen]) -> list[Chosen]:
-    """The preset's plugins with the user's: one of a name the preset has adds its options to that one's."""
+    """The preset's plugins with the user's: one of a name the preset has adds its options to that one's.
+
+    Not where each is addressed to learners of its own: then they are two.
+    """
     plugins = list(preset)
-    places = {one.name: place for place, one in enumerate(plugins)}
+    free = list(range(len(plugins)))
     for one in chosen:
-        place = places.pop(one.name, None)
+        place = next(
+            (
+                at
+                for at in free
+                if plugins[at].name == one.name and (None in (one.on, plugins[at].on) or one.on == plugins[at].on)
+            ),
+            None,
+        )
         if place is None:
             plugins.append(one)
         else:
-            plugins[place] = Chosen(one.name, {**plugins[place].options, **one.options})
+            free.remove(place)
+            before = plugins[place]
+            plugins[place] = Chosen(one.name, {**before.options, **one.options}, one.on or before.on)
     return plugins
-
-
-def make_plugin(chosen: Chosen, registry: Registry) -> Plugin:
-    """An instance with its options.
-
-    Raises:
-        UsageError: If there is no such plugin or option, or a value is wrong.
-    """
-    plugin: Plugin = options.build(registry.find("plugin", chosen.name), chosen.options, chosen.name)
-    return plugin
-
-
-def refuse_conflicts(plugins: Sequence[Plugin]) -> None:
-    """Refuse two plugins that claim the same thing.
-
-    Raises:
-        UsageError: Naming both, and what they claim.
-    """
-    for one, other in combinations(plugins, 2):
-        both = sorted(one.claims & other.claims)
-        if both:
-            again = (
-                f"{one.name!r} is there twice and claims"
-                if one.name == other.name
-                else (f"{one.name!r} and {other.name!r} both claim")
-            )
-            raise UsageError(f"{again} the {both[0]}; choose one")
-
-
-def in_order_of_effect(plugins: Sequence[Plugin]) -> list[Plugin]:
-    """Plugins by the stage they act in, the user's order within one: build, gradients, edits, probes."""
-
-    def stage(plugin: Plugin) -> int:
-        if isinstance(plugin, PlasticityIntervention):
-            built = plugin.overrides("build")
-            return BUILD_STAGES.index(plugin.stage) if built else 20
-        if isinstance(plugin, OptimizerModifier):
-            return 10 + MODIFIER_STAGES.index(plugin.stage)
-        return 30
-
-    return sorted(plugins, key=stage)
 
 
 def frame_skip(env: Env) -> int:

@@ -20,7 +20,8 @@ class EnvFamily(ABC):
     * `step` returns the reward to learn from; where that is not the score (clipped), the info holds
       the raw one as `raw_reward`.
     * An attribute `frame_stack`: how many frames of equal shape the first axis of an observation
-      holds, newest last (1 where it is missing). Frames before the start of an episode are zeros.
+      holds, newest last (1 where it is missing). What stands there for frames before the start of an
+      episode: `frame_pad`, "zeros" where it is missing, or "first", the first frame again.
       And `frame_skip`: how many frames an agent step is (1 where it is missing).
     """
 
@@ -42,6 +43,10 @@ class EnvFamily(ABC):
     def normalise(self, task: str, score: float) -> float | None:
         """The score on the family's common scale, or None if it has none."""
         return None
+
+    def about(self) -> Mapping[str, str]:
+        """What else a run's record should say of how observations are made (a renderer), by what it is."""
+        return {}
 
     def references(self, task: str) -> Mapping[str, float]:
         """Scores that the common scale is measured by, by whose they are (`random`, `human`)."""

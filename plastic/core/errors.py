@@ -17,6 +17,21 @@ class UsageError(PlasticError):
     exit_code: ClassVar[int] = 2
 
 
+class NothingToActOn(UsageError):  # noqa: N818  # it says what happened, as StopIteration does
+    """A plugin found nothing of what it changes or measures in a network.
+
+    Where the user named that network it is an error like any other; where the plugin came there by default,
+    it goes without it.
+
+    Attributes:
+        plugin: Which one; set by the learner that asked it.
+        learner: The learner of that network.
+    """
+
+    plugin: object = None
+    learner: str = ""
+
+
 class RunError(PlasticError):
     """A run that was started rightly failed on the way: a loss that is not finite, a full disk."""
 

@@ -50,7 +50,7 @@ class LaggedCopy:
         """Move after the learner's `update`-th update (counted from 1)."""
         if self._own_buffers:
             torch._foreach_copy_(self._own_buffers, self._followed_buffers)
-        if self.rate == 0 or update % self.period:
+        if self.rate == 0 or update % self.period or not self._own:
             return
         if self.rate == 1:
             torch._foreach_copy_(self._own, self._followed)

@@ -12,7 +12,7 @@ from attrs import frozen
 from torch import Tensor, nn
 
 from plastic.core.edits import Edit, Forget, Overwrite, Replace, Tune
-from plastic.core.errors import UsageError
+from plastic.core.errors import NothingToActOn, UsageError
 from plastic.core.evaluating import evaluating
 from plastic.core.intervention import BUILD_STAGES, PlasticityIntervention
 from plastic.core.lagged_copy import LaggedCopy
@@ -97,6 +97,9 @@ class Learner:
         self._stepping = [m for m in by_stage if m.overrides("after_step")]
         self._penalising = [i for i in self._interventions if i.overrides("penalty")]
         self._editing = [i for i in self._interventions if i.overrides("edits")]
+        for plugin in self.plugins:
+            with self._asking(plugin):
+                _refuse_missing_knobs(plugin, self.knobs)
         self._noise = generator(seed, name, "noise", device=self.device)
         self._augmentation = generator(seed, name, "augmentation", device=self.device)
         self._bad_update = torch.full((), -1, dtype=torch.long, device=self.device)
@@ -114,7 +117,8 @@ class Learner:
         with seeded(seed):
             model = self._make()
             for intervention in sorted(self._interventions, key=lambda i: BUILD_STAGES.index(i.stage)):
-                model = intervention.build(model)
+                with self._asking(intervention):
+                    model = intervention.build(model)
             for done in self._history:
                 wrap = getattr(self.plugins[done.plugin], done.method)
                 model = put(model, done.path, wrap(model.get_submodule(done.path)))
@@ -132,9 +136,19 @@ class Learner:
     def _start(self) -> None:
         detached = self._detached()
         for modifier in self._modifiers:
-            modifier.start(detached, self.lag)
+            with self._asking(modifier):
+                modifier.start(detached, self.lag)
         for intervention in self._interventions:
-            intervention.start(self.model, self.lag)
+            with self._asking(intervention):
+                intervention.start(self.model, self.lag)
+
+    @contextmanager
+    def _asking(self, plugin: Plugin) -> Iterator[None]:
+        try:
+            yield
+        except NothingToActOn as error:
+            error.plugin, error.learner = plugin, self.name
+            raise
 
     def _detached(self) -> Parameters:
         return {name: parameter.detach() for name, parameter in self.params.items()}
@@ -212,6 +226,8 @@ class Learner:
         first = (self._bad_update < 0) & ~torch.isfinite(sum(norms, loss))
         self._bad_update = torch.where(first, now, self._bad_update)
         self._add("loss", loss)
+        for key, value in self.objective.notes().items():
+            self._add(key, value)
         if norms:
             self._add("gradient_norm", norms[0])
         if len(norms) > 1:  # where a modifier evaluated elsewhere (SAM), the norm of what was stepped with
@@ -242,33 +258,47 @@ class Learner:
 
     # ---------------------------------------------------------------- looking and writing
 
-    def tend(self) -> dict[str, Tensor]:
-        """Let the plugins that are due look, and carry out what they ask for; the probes' measurements.
-
-        Probes see one state, before any edit; interventions follow in the user's order, each seeing
-        the result of the one before. After the run's last update nothing is edited: what an edit
-        breaks, no update could mend, and the evaluation would measure the break.
-        """
-        probes = [probe for probe in self._probes if probe.due(self.clock)]
-        editing = [] if self.clock.last_update else [i for i in self._editing if i.due(self.clock)]
+    def measure(self) -> dict[str, Tensor]:
+        """What the probes that are due measure; all see one state, before any edit of this tick."""
         measured: dict[str, Tensor] = {}
-        if not probes and not editing:
-            return measured
         batch = self._batch_to_look_at()
-        for probe in probes:
-            with self._looking(probe):
-                seen = probe.measure(self._subject(probe, batch))
-            measured |= {f"{self._label(probe)}/{key}": value for key, value in seen.items()}
-        for intervention in editing:
-            with self._looking(intervention):  # to the end, before the first edit is written
-                edits = tuple(intervention.edits(self._subject(intervention, batch)))
-            with self._own_stream(intervention, "write"):
-                self.write(edits, by=intervention)
+        for probe in self._probes:
+            if probe.due(self.clock):
+                with self._looking(probe):
+                    seen = probe.measure(self._subject(probe, batch))
+                measured |= {f"{self._label(probe)}/{key}": value for key, value in seen.items()}
+        return measured
+
+    def edit(self) -> None:
+        """Carry out what the interventions that are due ask for, in the user's order.
+
+        Each sees the result of the one before. After the run's last update nothing is edited: what an
+        edit breaks, no update could mend, and the evaluation would measure the break.
+        """
+        if self.clock.last_update:
+            return
+        batch = self._batch_to_look_at()
+        for intervention in self._editing:
+            if intervention.due(self.clock):
+                with self._looking(intervention):  # to the end, before the first edit is written
+                    edits = tuple(intervention.edits(self._subject(intervention, batch)))
+                with self._own_stream(intervention, "write"):
+                    self.write(edits, by=intervention)
+
+    def tend(self) -> dict[str, Tensor]:
+        """`measure`, then `edit`: what a loop with a single learner calls after each update."""
+        measured = self.measure()
+        self.edit()
         return measured
 
     def _batch_to_look_at(self) -> Callable[[], Any]:
-        stream = generator(self.seed, self.name, "subject", self.clock.now.updates, device=self.device)
-        return cache(lambda: self.objective.sample(stream))  # drawn once a tick, and only if somebody looks
+        @cache  # drawn once, and only if somebody looks
+        def batch() -> Any:
+            return self.objective.sample(
+                generator(self.seed, self.name, "subject", self.clock.now.updates, device=self.device)
+            )
+
+        return batch
 
     def _label(self, plugin: Plugin) -> str:
         same = [other for other in self.plugins if other.name == plugin.name]
@@ -457,6 +487,12 @@ class Learner:
         self._bad_update = state["bad_update"].to(self.device)
         self._sums = {key: value.to(self.device) for key, value in state["sums"].items()}
         self._terms = dict(state["terms"])
+
+
+def _refuse_missing_knobs(plugin: Plugin, knobs: Knobs) -> None:
+    for knob in sorted(plugin.turns.difference(knobs)):
+        has = ", ".join(sorted(knobs)) or "none"
+        raise NothingToActOn(f"{plugin.name} turns {knob}, which means nothing in this run; it has {has}")
 
 
 def _laid_out_as(parameter: Tensor, gradient: Tensor) -> Tensor:

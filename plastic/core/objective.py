@@ -27,6 +27,10 @@ class Objective(ABC):
         """Importance weights [B] of the mean, or None for equal ones."""
         return None
 
+    def notes(self) -> Mapping[str, Tensor]:
+        """Scalars of the last update that belong into the log beside its loss, on the learner's device."""
+        return {}
+
     @abstractmethod
     def inputs(self, batch: Any) -> tuple[Tensor, ...]:
         """What the model is called with for an augmented batch."""

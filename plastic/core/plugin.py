@@ -2,12 +2,15 @@
 
 from abc import ABC
 from collections.abc import Mapping
-from typing import ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 from plastic.core.schedule import Clock, Schedule
 
 Claim = Literal["activation", "normalisation", "ascent", "weight decay", "evaluation copy"]
 CLAIMS: frozenset[Claim] = frozenset(get_args(Claim))
+
+Reach = Literal["networks", "main", "everything"]
+REACHES: frozenset[Reach] = frozenset(get_args(Reach))
 
 Change = Literal["structure", "parameters", "copies", "gradients", "optimizer state", "evaluation", "knobs"]
 CHANGES: frozenset[Change] = frozenset(get_args(Change))
@@ -19,17 +22,27 @@ class Plugin(ABC):
     """An attrs class whose fields are its options; fields with `init=False` are its state.
 
     The state, tensors or JSON scalars, is checkpointed. A plugin that acts at moments has a field
-    `when`, a `Schedule`; others have none. A field `layers` or `scope` selects parts of the network.
+    `when`, a `Schedule`; others have none. A field `layers` or `scope` selects parts of the network. There is
+    no field `on`: with it the user says on which of an agent's learners the plugin acts, each with an instance
+    of its own.
     """
 
     name: ClassVar[str]
     claims: ClassVar[frozenset[Claim]] = frozenset()  # what no other plugin of the run may also claim
     changes: ClassVar[frozenset[Change]] = frozenset()  # what a check may expect to see changed
+    turns: ClassVar[frozenset[str]] = frozenset()  # knobs of the run; of these, too, no other may turn one
+    # Where it acts unless the user says: on every network it finds something in, on the agent's main one, or on
+    # every learner, a temperature that is no network included
+    reach: ClassVar[Reach] = "networks"
 
     def due(self, clock: Clock) -> bool:
         """Whether this tick is a moment of the plugin; always, for one that has no `when`."""
         when: Schedule | None = getattr(self, "when", None)
         return when is None or when(clock)
+
+    def settings(self) -> Mapping[str, Any]:
+        """Settings of the agent that this plugin starts from, where the user gives no others: a replay ratio."""
+        return {}
 
     def overrides(self, seam: str) -> bool:
         """Whether this class does anything at `seam`, the name of one of its kind's methods."""

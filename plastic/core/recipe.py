@@ -14,27 +14,51 @@ from plastic.core.errors import UsageError, suggestion
 
 @frozen
 class Chosen:
-    """A plugin by name, with the options that differ from its defaults."""
+    """A plugin by name, with the options that differ from its defaults, and the learners it acts on.
+
+    Attributes:
+        name: A name, or `module:Class`.
+        options: By name.
+        on: Names of the agent's learners, joined by `+`, `both` or `all`; None is the plugin's own choice.
+    """
 
     name: str
     options: Mapping[str, Any] = field(factory=dict)
+    on: str | None = None
 
     @classmethod
     def parse(cls, text: str) -> "Chosen":
         """`sam:rho=0.05,scope=encoder`, as typed; a `module:Class` is followed by its options alike.
 
-        >>> Chosen.parse("my.clip:Clip:bound=2")
-        Chosen(name='my.clip:Clip', options={'bound': 2})
+        >>> Chosen.parse("my.clip:Clip:bound=2,on=critic")
+        Chosen(name='my.clip:Clip', options={'bound': 2}, on='critic')
         """
         head, equals, _ = text.partition("=")
         name, colon, first = head.rpartition(":") if equals else (text, "", "")
         if equals and not colon:
             raise UsageError(f"{text!r}: write a plugin as NAME or NAME:OPTION=VALUE,OPTION=VALUE")
         name = name.rstrip(":")
-        return cls(name, options.parse(text[len(head) - len(first) :], name) if equals else {})
+        return cls.of(name, options.parse(text[len(head) - len(first) :], name) if equals else {})
+
+    @classmethod
+    def of(cls, name: str, options: Mapping[str, Any]) -> "Chosen":
+        """With `on` among the options, as it is written.
+
+        Raises:
+            UsageError: If `on` is no word.
+        """
+        on = options.get("on")
+        if not isinstance(on, str | None):
+            raise UsageError(f"{name}: on must be names of learners joined by +, not {on!r}")
+        return cls(name, {key: value for key, value in options.items() if key != "on"}, on)
+
+    @property
+    def written(self) -> Mapping[str, Any]:
+        """The options with `on` among them."""
+        return self.options if self.on is None else {**self.options, "on": self.on}
 
     def __str__(self) -> str:
-        return self.name + "".join(f" {name}={value}" for name, value in self.options.items())
+        return self.name + "".join(f" {name}={value}" for name, value in self.written.items())
 
 
 @frozen
@@ -43,7 +67,7 @@ class Recipe:
 
     Attributes:
         agent: A name, or `module:Name`.
-        env: A Gymnasium id or a short name.
+        env: A Gymnasium id or a short name; empty is the agent's own.
         preset: The agent's named configuration; None picks the one for the kind of observation, and
             `none` starts from the agent's bare defaults.
         plugins: In order. One that the preset has too gives that one further options.
@@ -54,7 +78,7 @@ class Recipe:
     """
 
     agent: str = "rainbow"
-    env: str = "ALE/Pong-v5"
+    env: str = ""
     preset: str | None = None
     plugins: Sequence[Chosen] = ()
     seed: int = 0
@@ -72,14 +96,14 @@ class Recipe:
         """As a TOML document."""
         document = tomlkit.document()
         for name in ("agent", "env", "preset", "seed", "steps", "device"):
-            if getattr(self, name) is not None:
+            if getattr(self, name) not in (None, ""):
                 document[name] = getattr(self, name)
         if self.settings:
             document["settings"] = {key: _plain(value) for key, value in self.settings.items()}
         if self.plugins:
             tables = tomlkit.aot()
             for chosen in self.plugins:
-                tables.append(tomlkit.item({"name": chosen.name} | {k: _plain(v) for k, v in chosen.options.items()}))
+                tables.append(tomlkit.item({"name": chosen.name} | {k: _plain(v) for k, v in chosen.written.items()}))
             document["plugins"] = tables
         return tomlkit.dumps(document)
 
@@ -125,7 +149,7 @@ def _chosen(entry: Any, origin: str) -> Chosen:
         return Chosen.parse(entry)
     if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
         raise UsageError(f"{origin}: each of [[plugins]] needs a name")
-    return Chosen(entry["name"], {key: value for key, value in entry.items() if key != "name"})
+    return Chosen.of(entry["name"], {key: value for key, value in entry.items() if key != "name"})
 
 
 def read(path: Path) -> Recipe:

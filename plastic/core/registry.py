@@ -16,7 +16,7 @@ from plastic.core.errors import UsageError, suggestion
 from plastic.core.intervention import PlasticityIntervention
 from plastic.core.modifier import OptimizerModifier
 from plastic.core.options import fields, refuse_unwritable
-from plastic.core.plugin import CHANGES, CLAIMS, Plugin
+from plastic.core.plugin import CHANGES, CLAIMS, REACHES, Plugin
 from plastic.core.probe import Probe
 
 Kind = Literal["plugin", "agent", "environment family"]
@@ -29,6 +29,9 @@ _HOOKS: Mapping[str, tuple[type, Kind]] = {
     "plastic_agents": (Agent, "agent"),
     "plastic_envs": (EnvFamily, "environment family"),
 }
+
+
+_NEEDED: Mapping[type, tuple[str, ...]] = {Agent: ("presets", "defaults", "actions", "environment", "learns")}
 
 
 @frozen
@@ -158,6 +161,9 @@ def _checked(classes: Any, hook: str, base: type, package: str) -> list[type[Any
                 f"{package}: {cls.__name__} is no attrs class; decorate it with attrs.frozen or attrs.define"
             )
         refuse_unwritable(cls, f"{package}: {cls.__name__}")
+        for needed in _NEEDED.get(base, ()):
+            if not hasattr(cls, needed):
+                raise UsageError(f"{package}: {cls.__name__} does not say `{needed}`; see {base.__name__}")
         if issubclass(cls, Plugin):
             _check_vocabulary(cls, package)
     return list(classes)
@@ -168,7 +174,11 @@ def _check_vocabulary(cls: type[Plugin], package: str) -> None:
         for word in used:
             if word not in known:
                 raise UsageError(f"{package}: {cls.__name__}.{what} holds {word!r}; {suggestion(word, known)}")
+    if cls.reach not in REACHES:
+        raise UsageError(f"{package}: {cls.__name__}.reach is {cls.reach!r}; {suggestion(cls.reach, REACHES)}")
     names = set(fields(cls))
+    if "on" in names:
+        raise UsageError(f"{package}: {cls.__name__} has an option `on`, which says where any plugin acts; rename it")
     edits = issubclass(cls, PlasticityIntervention) and cls.edits is not PlasticityIntervention.edits
-    if (edits or issubclass(cls, Probe)) and "when" not in names:
+    if (edits or issubclass(cls, Probe)) and "when" not in names and not hasattr(cls, "when"):
         raise UsageError(f"{package}: {cls.__name__} acts at moments but has no field `when`")

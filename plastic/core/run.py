@@ -21,7 +21,7 @@ from plastic.core.run_folder import Lines, RunFolder, dumps
 from plastic.core.schedule import Counts
 from plastic.core.streams import derive
 
-_VERSIONS = ("plastic-rl", "torch", "numpy", "gymnasium", "ale-py")
+_VERSIONS = ("plastic-rl", "torch", "numpy", "gymnasium", "ale-py", "dm-control", "mujoco")
 
 
 @frozen
@@ -83,6 +83,7 @@ class Run:
             "python": platform.python_version(),
             "machine": f"{platform.system()} {platform.machine()}",
             "versions": _versions(),
+            **self.assembly.family.about(),
         }
 
     def train(self) -> Result | None:

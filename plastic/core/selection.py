@@ -5,37 +5,44 @@ from functools import cache
 
 from torch import nn
 
-from plastic.core.errors import UsageError
+from plastic.core.errors import NothingToActOn
 
 ALIASES = {"backbone": "encoder", "all": "*", "whole": "*"}
+_NOT = "not-"
 
 
 @cache
 def selects(pattern: str, path: str) -> bool:
     """Whether `pattern` names the module or parameter at `path`, or a module it lies in.
 
-    Several patterns are joined by `+`; each is a dotted path in which `*` stands for anything.
+    Several patterns are joined by `+`; each is a dotted path in which `*` stands for anything, and `not-`
+    before it names everything else.
 
     >>> selects("head", "head.value.0.bias"), selects("head", "encoder.0.bias")
+    (True, False)
+    >>> selects("not-encoder", "trunk.0.bias"), selects("not-encoder", "encoder.0.bias")
     (True, False)
     >>> selects("backbone+head.*.2", "encoder.0.bias"), selects("head.*.2", "head.value.2.bias")
     (True, True)
     """
-    for part in pattern.split("+"):
-        glob = ALIASES.get(part, part)
-        if fnmatchcase(path, glob) or fnmatchcase(path, f"{glob}.*"):
-            return True
-    return False
+    return any(_selects(part, path) for part in pattern.split("+"))
+
+
+def _selects(part: str, path: str) -> bool:
+    if part.startswith(_NOT):
+        return not _selects(part.removeprefix(_NOT), path)
+    glob = ALIASES.get(part, part)
+    return fnmatchcase(path, glob) or fnmatchcase(path, f"{glob}.*")
 
 
 def matching(model: nn.Module, pattern: str) -> list[tuple[str, nn.Parameter]]:
     """The named parameters of `model` that `pattern` selects, frozen ones included.
 
     Raises:
-        UsageError: If there are none; an option that selects nothing would be inert.
+        NothingToActOn: If there are none; an option that selects nothing would be inert.
     """
     found = [(name, parameter) for name, parameter in model.named_parameters() if selects(pattern, name)]
     if not found:
         modules = sorted({name.split(".")[0] for name, _ in model.named_parameters()})
-        raise UsageError(f"no parameters match {pattern!r}; the network has {', '.join(modules)}")
+        raise NothingToActOn(f"no parameters match {pattern!r}; the network has {', '.join(modules)}")
     return found

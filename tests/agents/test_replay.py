@@ -47,7 +47,7 @@ class Row:
 
     observation: Observation
     step: int
-    action: int = 0
+    action: Any = 0
     reward: float = 0.0
     terminal: bool = False
     last: bool = False  # the last observation of an episode that was cut short
@@ -55,21 +55,29 @@ class Row:
 
 
 class Feeder:
-    """An environment of stacked, unmistakable frames that feeds a replay and a reference alike."""
+    """An environment of stacked, unmistakable frames that feeds a replay and a reference alike.
 
-    def __init__(self, replay: Replay) -> None:
+    Its actions are numbers from 0 to 5, or pairs of real numbers if the replay is one of `continuous` ones.
+    """
+
+    def __init__(self, replay: Replay, dtype: Any = np.uint8, continuous: bool = False) -> None:
         self.replay = replay
+        self.continuous = continuous
         self.rows: list[Row] = []
         self.drawn = np.random.default_rng(0)
         self.frames = 0
-        self.stack = np.zeros(replay.observation_shape, np.uint8)
+        self.stack = np.zeros(replay.observation_shape, dtype)
 
     def observe(self, first: bool) -> Observation:
         channels = self.stack.shape[0] // self.replay.frame_stack
-        frame = np.empty((channels, *self.stack.shape[1:]), np.uint8)
+        frame = np.empty((channels, *self.stack.shape[1:]), self.stack.dtype)
         self.frames += 1
         frame[:] = self.frames % 251 + 1  # never 0, and far from any frame in the same ring
-        kept = np.zeros_like(self.stack[channels:]) if first else self.stack[channels:]
+        kept = self.stack[channels:]
+        if first and self.replay.frame_pad == "first":
+            kept = np.concatenate([frame] * self.replay.frame_stack)[channels:]
+        elif first:
+            kept = np.zeros_like(kept)
         self.stack = np.concatenate([kept, frame])
         return self.stack.copy()
 
@@ -84,7 +92,7 @@ class Feeder:
         if not self.rows or not self.rows[-1].open:
             self.start()
         row = self.rows[-1]
-        row.action = int(self.drawn.integers(6))
+        row.action = self.drawn.random(2, np.float32) if self.continuous else int(self.drawn.integers(6))
         row.reward = float(self.drawn.normal()) if reward is None else reward
         row.terminal, row.open = terminated, False
         observation = self.observe(first=False)
@@ -125,17 +133,21 @@ class Feeder:
         assert len(self.replay) == len(drawable)
         if not drawable:
             return
-        # With equal priorities each row has some of so many strata to itself.
-        batch = self.replay.sample(4 * len(drawable), 1.0, stream())
-        assert set(batch.index.tolist()) == set(drawable)
-        for place, index in enumerate(batch.index.tolist()):
+        probe = self.replay.sample_uniformly(40 * len(drawable), stream())  # one in e**40 leaves a certain row out
+        assert set(probe.index.tolist()) == set(drawable)
+        # With equal priorities each row has some of so many strata to itself; independent draws need more.
+        draws = 4 if self.replay.priority_exponent else 40
+        batch = self.replay.sample(draws * len(drawable), 1.0, stream())
+        places = {index: place for place, index in enumerate(batch.index.tolist())}
+        assert set(places) == set(drawable)
+        for index, place in places.items():
             number = drawable[index]
             row, window = self.rows[number], self.window(number)
             assert window is not None
             returns, discount, following = window
             assert np.array_equal(batch.observation[place].numpy(), row.observation)
             assert np.array_equal(batch.next_observation[place].numpy(), following)
-            assert batch.action[place].item() == row.action
+            assert np.array_equal(batch.action[place].numpy(), row.action)
             assert batch.returns[place].item() == pytest.approx(returns, abs=1e-5)
             assert batch.discount[place].item() == pytest.approx(discount, abs=1e-6)
 
@@ -182,6 +194,57 @@ def test_n_step_and_discount_change_while_running(parts: list[tuple[list[str], i
         feeder.check()
         for _ in play(feeder, events):
             feeder.check()
+
+
+@EXAMPLES
+@given(
+    EVENTS,
+    st.sampled_from([1, 3]),
+    st.integers(1, 4),
+    st.integers(0, 12),
+    st.booleans(),
+    st.sampled_from([(), (2,)]),
+    st.sampled_from([0, 0.5]),
+)
+@example(["go"] * 60, 3, 4, 0, False, (), 0.5)
+@example(["truncated"] * 40, 3, 3, 0, True, (2,), 0)
+@example(["terminal"] * 40, 1, 3, 3, False, (2,), 0)
+@example(["go", "go", "abandon", "go", "both"] * 12, 1, 4, 5, True, (), 0.5)
+def test_before_an_episode_its_first_frame_stands_again(
+    events: list[str], n: int, stack: int, more: int, vectors: bool, action_shape: tuple[int, ...], exponent: float
+) -> None:
+    replay = small(
+        capacity=n + stack + more,
+        observation_shape=(3 * stack,) if vectors else (2 * stack, 1, 2),
+        dtype=torch.float32 if vectors else torch.uint8,
+        frame_stack=stack,
+        frame_pad="first",
+        n_step=n,
+        priority_exponent=exponent,
+        action_shape=action_shape,
+        action_dtype=torch.float32 if action_shape else torch.long,
+    )
+    feeder = Feeder(replay, np.float32 if vectors else np.uint8, bool(action_shape))
+    for _ in play(feeder, events):
+        feeder.check()
+
+
+def test_padding_worked_by_hand() -> None:
+    first, second, third = ([number] * 2 for number in (3.0, 5.0, 7.0))
+    for pad, before in (("zeros", [0.0] * 2), ("first", first)):
+        replay = small(
+            observation_shape=(6,), dtype=torch.float32, frame_stack=3, frame_pad=pad, n_step=1, priority_exponent=0
+        )
+        stacks = [before + before + first, before + first + second, first + second + third]
+        replay.start(np.array(stacks[0]))
+        replay.add(0, 0.0, np.array(stacks[1]), terminated=False, truncated=False)
+        replay.add(0, 0.0, np.array(stacks[2]), terminated=False, truncated=True)
+        batch = replay.sample(64, 1.0, stream())
+        seen = dict(zip(batch.index.tolist(), zip(batch.observation, batch.next_observation, strict=True), strict=True))
+        assert {index: [one.tolist(), two.tolist()] for index, (one, two) in seen.items()} == {
+            0: stacks[0:2],
+            1: stacks[1:3],
+        }
 
 
 def test_many_laps_of_a_ring() -> None:
@@ -388,6 +451,64 @@ def test_probes_draw_uniformly_from_their_own_stream() -> None:
     assert same(feeder.replay.sample(32, 0.5, mine), alone.replay.sample(32, 0.5, theirs))
 
 
+@pytest.mark.parametrize("exponent", [0.0, 0.5])
+def test_uniform_draws_after_many_laps_and_withdrawals_are_as_likely_as_one_another(exponent: float) -> None:
+    feeder, changes = Feeder(small(capacity=80, n_step=2, priority_exponent=exponent)), np.random.default_rng(4)
+    for terminated, truncated, abandoned, changed in changes.random((3000, 4)) < [0.04, 0.04, 0.02, 0.05]:
+        feeder.add(bool(terminated), bool(truncated))
+        if abandoned:
+            feeder.start()
+        if changed:  # withdraws the newest rows, or admits them
+            feeder.replay.n_step = int(changes.integers(1, 9))
+    rows = sorted(feeder.drawable())
+    assert len(feeder.rows) > 30 * 80
+    feeder.replay.set_priorities(torch.tensor(rows), torch.rand(len(rows), generator=stream(1)))
+    expected = 400
+    count, generator = expected * len(rows), stream(2)
+    if exponent:
+        index = feeder.replay.sample_uniformly(count, generator).index
+    else:
+        index = feeder.replay.sample(count, 0.4, generator).index
+    counts = index.bincount(minlength=80)
+    assert counts.nonzero().flatten().tolist() == rows
+    # Pearson's statistic of as many equal cells is chi-square distributed: k - 1 and as much as 2 (k - 1) variance.
+    freedom = len(rows) - 1
+    chi_square = ((counts[rows] - expected) ** 2 / expected).sum().item()
+    assert abs(chi_square - freedom) < 4 * math.sqrt(2 * freedom)
+    # One draw says nothing of the next: of two in a row as many are equal as chance has it.
+    pairs = (index[1:] == index[:-1]).sum().item()
+    assert abs(pairs - expected) < 5 * math.sqrt(expected)
+
+
+class NoSearch(TorchDispatchMode):
+    """Refuses operations that read or write as many numbers as the ring has rows, other than to gather some."""
+
+    def __init__(self, capacity: int) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.capacity = capacity
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        sizes = [each.numel() for each in (*args, result) if isinstance(each, Tensor)]
+        if func is not torch.ops.aten.index_select.default and max(sizes, default=0) >= self.capacity:
+            raise AssertionError(f"{func} goes through the whole ring")
+        return result
+
+
+def test_a_uniform_draw_does_not_go_through_the_ring() -> None:
+    for pad in ("zeros", "first"):
+        feeder = filled(small(capacity=5_000, priority_exponent=0, frame_pad=pad))
+        with NoSearch(5_000):
+            feeder.replay.sample(8, 0.5, stream())
+    feeder = filled(small(capacity=5_000))
+    with NoSearch(5_000):
+        feeder.replay.sample_uniformly(8, stream())
+    with pytest.raises(AssertionError, match="cumsum"), NoSearch(5_000):
+        feeder.replay.sample(8, 0.5, stream())
+
+
 class NoHostWait(TorchDispatchMode):
     """Refuses what a GPU would have to wait for: values or shapes that go back to the host, or come from it.
 
@@ -445,8 +566,24 @@ def test_a_hundred_thousand_frames_of_84_by_84_fit_into_three_quarters_of_a_giga
     assert 100_000 * 84 * 84 < replay.nbytes < 0.75e9
 
 
+def test_the_bytes_of_each_row() -> None:
+    def a_row(**changes: Any) -> float:
+        sizes = [small(capacity=rows, observation_shape=(17,), frame_stack=1, **changes).nbytes for rows in (100, 200)]
+        return (sizes[1] - sizes[0]) / 100
+
+    # action 8, reward 4, three flags and the history, priority 8, the list of rows and the place in it 4 each
+    assert a_row(priority_exponent=0) == 17 + 8 + 4 + 3 + 8 + 4 + 4
+    assert a_row() == a_row(priority_exponent=0) + 8 + 8  # the sums and the places in a batch
+
+
 def same(one: Batch, other: Batch) -> bool:
     return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def storage(replay: Replay) -> dict[str, int]:
+    """Where a captured graph would look for the tensors of this replay; n_step's two may move."""
+    windows = ("_ahead", "_powers")
+    return {k: v.data_ptr() for k, v in vars(replay).items() if isinstance(v, Tensor) and k not in windows}
 
 
 def saved(replay: Replay) -> tuple[dict[str, Any], int]:
@@ -460,15 +597,17 @@ def saved(replay: Replay) -> tuple[dict[str, Any], int]:
 
 @pytest.mark.parametrize("steps", [0, 2, 15, 100])
 @pytest.mark.parametrize("exponent", [0.0, 0.5])
-def test_a_restored_replay_goes_on_alike(steps: int, exponent: float) -> None:
-    feeder = filled(small(priority_exponent=exponent), steps=steps)
+@pytest.mark.parametrize("pad", ["zeros", "first"])
+def test_a_restored_replay_goes_on_alike(steps: int, exponent: float, pad: str) -> None:
+    feeder = filled(small(priority_exponent=exponent, frame_pad=pad), steps=steps)
     feeder.add()
     feeder.replay.n_step, feeder.replay.discount = 2, 0.75
     for seed in range(5 if len(feeder.replay) else 0):
         batch = feeder.replay.sample(4, 1.0, stream(seed))
         feeder.replay.set_priorities(batch.index, torch.rand(4, generator=stream(seed)) * 5)
     state, _ = saved(feeder.replay)
-    restored = filled(small(priority_exponent=exponent), steps=9, seed=3).replay  # holds something else before
+    restored = filled(small(priority_exponent=exponent, frame_pad=pad), steps=9, seed=3).replay
+    places = storage(restored)  # that of something else before
     restored.load_state_dict(state)
     assert (len(restored), restored.n_step, restored.discount) == (len(feeder.replay), 2, 0.75)
     other = Feeder(restored)
@@ -479,9 +618,13 @@ def test_a_restored_replay_goes_on_alike(steps: int, exponent: float) -> None:
             each.add(terminated=step % 9 == 8, truncated=step % 13 == 12)
         one, two = feeder.replay.sample(4, 0.5, mine), other.replay.sample(4, 0.5, theirs)
         assert same(one, two)
+        assert same(feeder.replay.sample_uniformly(4, mine), other.replay.sample_uniformly(4, theirs))
         for each, batch in ((feeder, one), (other, two)):
             each.replay.set_priorities(batch.index, batch.returns.abs() + step)
     assert torch.equal(feeder.replay.priorities, other.replay.priorities)
+    assert storage(restored) == places
+    if not exponent:
+        other.check()
 
 
 def test_only_the_filled_rows_are_saved() -> None:
@@ -510,6 +653,7 @@ def test_saving_does_not_copy_the_frames() -> None:
         ({"action_dtype": torch.float32}, "action"),
         ({"capacity": 25}, "capacity 24, this one 25"),
         ({"frame_stack": 1}, "frame_stack 2, this one 1"),
+        ({"frame_pad": "first"}, "frame_pad zeros, this one first"),
     ],
 )
 def test_a_state_that_does_not_fit_is_refused_and_changes_nothing(changes: dict[str, Any], message: str) -> None:
@@ -523,6 +667,31 @@ def test_a_state_that_does_not_fit_is_refused_and_changes_nothing(changes: dict[
 def test_what_is_no_replay_state_is_refused() -> None:
     with pytest.raises(UsageError, match="has no 'frames'"):
         small().load_state_dict({"model": 1})
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda rows: rows[:-1],
+        lambda rows: torch.cat((rows, rows[:1])),
+        lambda rows: torch.cat((rows[:-1], rows[:1])),
+        lambda rows: rows + 1,
+        lambda rows: rows.long(),
+    ],
+)
+def test_a_list_of_other_rows_than_have_priorities_is_refused(spoil: Any) -> None:
+    state, _ = saved(filled(small()).replay)
+    other = small()
+    with refused("lists other rows to draw"):
+        other.load_state_dict({**state, "rows": spoil(state["rows"])})
+    assert len(other) == 0
+    other.load_state_dict({**state, "rows": state["rows"].flip(0)})
+    assert len(other) == len(state["rows"])
+
+
+def test_a_replay_is_not_copied() -> None:
+    with pytest.raises(TypeError, match="state_dict"):
+        deepcopy(small())
 
 
 @contextmanager
@@ -541,6 +710,8 @@ def refused(message: str) -> Iterator[None]:
         ({"priority_exponent": -1.0}, "exponent"),
         ({"frame_stack": 3}, "not a stack of 3 frames"),
         ({"observation_shape": ()}, "not a stack"),
+        ({"capacity": 2**31}, "32 bits"),
+        ({"frame_pad": "last"}, "no frame_pad 'last'; use 'zeros' or 'first'"),
     ],
 )
 def test_values_out_of_range_are_refused(changes: dict[str, Any], message: str) -> None:
@@ -578,6 +749,8 @@ def test_observations_that_are_not_as_declared_are_refused() -> None:
     replay = small()
     with refused("zeros before its newest frame"):
         replay.start(np.ones((2, 1, 3), np.uint8))
+    with refused("newest frame repeated"):
+        small(frame_pad="first").start(np.array([0, 0, 0, 1, 1, 1], np.uint8).reshape(2, 1, 3))
     with refused("shape"):
         replay.start(np.zeros((2, 1, 4), np.uint8))
     with refused("whole numbers"):

@@ -80,7 +80,7 @@ def test_a_dry_run_prints_the_plan_and_makes_nothing(plastic: "Plastic") -> None
         ["plugin", "acts on", "when", "claims", "options"],
         ["crelu", "head", "from the start", "activation"],
         ["sam", "encoder", "always", "ascent", "rho=0.05"],
-        ["reset", "head", "every 50 updates"],
+        ["reset", "not-encoder", "every 50 updates"],
     ]
 
 

@@ -1,23 +1,30 @@
 """What an agent need not write itself, and one with several learners as small as can be."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
+import gymnasium
 import numpy as np
 import pytest
 import torch
-from attrs import define, field
+from attrs import define, field, frozen
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from plastic.core.agent import Act, Agent, Observations, Preset, Site
+from plastic.core.edits import Edit
+from plastic.core.intervention import PlasticityIntervention
 from plastic.core.learner import Knobs, Learner
 from plastic.core.objective import Objective
+from plastic.core.plugin import Plugin
+from plastic.core.probe import Probe
 from plastic.core.recipe import Chosen, Recipe
 from plastic.core.run_folder import read_metrics
+from plastic.core.schedule import Always, Clock, Schedule
 from plastic.core.streams import generator
+from plastic.core.subject import Subject
 from plastic.plugins.interventions.plasticity_injection import Injected
 from plastic.testing.invariants import faults
 from tests.core.test_run import Stopping, outcome, start, take_up
@@ -58,12 +65,14 @@ class Recall(Objective):
 
 @define(eq=False)
 class Pair(Agent):
-    """A critic whose encoder an actor would share, and an actor; plugins go to the critic."""
+    """A critic whose encoder an actor would share, and an actor."""
 
     name = "pair"
     presets: ClassVar[Mapping[str, Preset]] = {"only": Preset("", "")}
     defaults: ClassVar[Mapping[Observations, str]] = {"vector": "only"}
     actions = "discrete"
+    environment = "walk"
+    learns = ("critic", "actor")
 
     replay_ratio: float = 1.0
     learning_starts: int = 5
@@ -79,15 +88,18 @@ class Pair(Agent):
         self._memory = torch.zeros(MEMORY, 3)
         self._draws = generator(site.seed, "pair")
 
-        def learner(name: str, plugins: Any) -> Learner:
+        def learner(name: str) -> Learner:
             adam = partial(torch.optim.Adam, lr=1e-2)
             shared: dict[str, Any] = {"clock": site.clock, "seed": site.seed, "knobs": self.knobs}
-            return Learner(name, Body, Recall(self), adam, plugins=plugins, **shared)
+            return Learner(name, self.network(name), Recall(self), adam, plugins=site.plugins[name], **shared)
 
-        critic = learner("critic", site.plugins)
+        critic = learner("critic")
         critic.follow("target", rate=0.1)
         critic.follow("encoder", rate=1, path="encoder")
-        self.learners = {"critic": critic, "actor": learner("actor", ())}
+        self.learners = {"critic": critic, "actor": learner("actor")}
+
+    def network(self, name: str) -> Callable[[], nn.Module]:
+        return Body
 
     def drawn(self, size: int, draws: torch.Generator) -> Tensor:
         return self._memory[torch.randint(min(self._seen, MEMORY), (size,), generator=draws)]
@@ -126,13 +138,26 @@ class Pair(Agent):
         self._draws.set_state(state["draws"])
 
 
+def site(clock: Clock, plugins: Mapping[str, Sequence[Plugin]]) -> Site:
+    return Site(
+        observation_space=gymnasium.spaces.Box(-1, 1, (3,), np.float32),
+        action_space=gymnasium.spaces.Discrete(2),
+        frame_stack=1,
+        frame_pad="zeros",
+        plugins=plugins,
+        clock=clock,
+        seed=0,
+        device=torch.device("cpu"),
+    )
+
+
 RECIPE = Recipe(
     agent="tests.core.test_agent:Pair",
     env="walk",
     steps=40,
     settings={"eval_episodes": 2, "log_every": 10, "checkpoint_every": 15},
     plugins=(
-        Chosen("reset", {"when": 9}),
+        Chosen("reset", {"when": 9}, "critic"),
         Chosen("plasticity_injection", {"module": "encoder", "when": 20}),
         Chosen("weight_norm", {"when": 10}),
     ),
@@ -148,8 +173,40 @@ def test_an_agent_of_two_learners_runs_and_measures_under_their_names(tmp_path: 
     probes = [record for record in records if record["kind"] == "probe"]
     assert [record["updates"] for record in probes] == [10, 20, 30]
     assert {key for key in probes[0] if "/" in key} == {
-        f"critic/weight_norm/{part}" for part in ("encoder", "head", "total")
+        f"{learner}/weight_norm/{part}" for learner in ("critic", "actor") for part in ("encoder", "head", "total")
     }
+
+
+def test_every_network_is_measured_before_any_is_edited(tmp_path: Path) -> None:
+    """The edit of one learner's tick is seen by no probe of another, which may read that network, too."""
+    order: list[str] = []
+
+    @frozen(eq=False)
+    class Watch(Probe):
+        name = "watch"
+        when: Schedule = Always()
+
+        def measure(self, subject: Subject) -> Mapping[str, Tensor]:
+            order.append("measured")
+            return {"nothing": torch.zeros(())}
+
+    @frozen(eq=False)
+    class Touch(PlasticityIntervention):
+        name = "touch"
+        when: Schedule = Always()
+
+        def edits(self, subject: Subject) -> Iterable[Edit]:
+            order.append("edited")
+            return ()
+
+    agent = Pair()
+    clock = Clock()
+    agent.begin(site(clock, {name: (Watch(), Touch()) for name in Pair.learns}))
+    agent.start_episode(np.zeros(3, np.float32))
+    clock.advance(updates=1)
+    agent.update()
+    agent.tend()
+    assert order == ["measured", "measured", "edited", "edited"]
 
 
 def test_a_copy_of_the_part_that_is_injected_is_injected_and_follows(tmp_path: Path) -> None:

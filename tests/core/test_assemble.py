@@ -1,6 +1,8 @@
 """From a recipe to a run that could begin, or one sentence why not."""
 
-from collections.abc import Mapping
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from copy import deepcopy
 from typing import Any, ClassVar
 
 import gymnasium
@@ -10,26 +12,22 @@ import torch
 from attrs import define, evolve, frozen
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 
 from plastic.agents.rainbow.rainbow import Rainbow
 from plastic.core import assemble as module
-from plastic.core.agent import Observations, Preset, observations_of
-from plastic.core.assemble import CREDIT, assemble, find_preset, in_order_of_effect, merged, refuse_conflicts
+from plastic.core.agent import Observations, Preset, TaskValues, observations_of
+from plastic.core.assemble import CREDIT, Assembly, assemble, find_preset, merged
 from plastic.core.errors import UsageError
 from plastic.core.hookspecs import hookimpl
-from plastic.core.modifier import OptimizerModifier
-from plastic.core.plugin import Plugin
+from plastic.core.intervention import PlasticityIntervention
 from plastic.core.recipe import Chosen, Recipe, from_toml
 from plastic.core.registry import Registry
 from plastic.core.schedule import Every
-from plastic.plugins.interventions.crelu import ConcatenatedReLU
-from plastic.plugins.interventions.layer_norm import LayerNorm
-from plastic.plugins.interventions.reset import Reset
 from plastic.plugins.modifiers.l2 import L2
 from plastic.plugins.modifiers.sam import SAM
-from plastic.plugins.modifiers.swa import SWA
-from plastic.plugins.probes.weight_norm import WeightNorm
 from tests.core.games import TINY, Games, Walk, registry
+from tests.core.test_agent import Pair
 
 WALK = Recipe(env="walk", steps=100, settings=TINY)
 
@@ -185,8 +183,8 @@ def test_a_preset_brings_its_settings_and_plugins() -> None:
     done = assemble(evolve(WALK, agent="made", settings=settings, plugins=(Chosen("sam", {"scope": "head"}),)), known)
     assert done.preset == "own"
     assert (done.recipe.settings["hidden"], done.recipe.settings["v_max"]) == (4, 7.0)
-    assert [type(plugin) for plugin in done.plugins] == [SAM, L2]
-    sam = done.plugins[0]
+    assert [type(plugin.example) for plugin in done.plugins] == [SAM, L2]
+    sam = done.plugins[0].example
     assert isinstance(sam, SAM)
     assert (sam.rho, sam.scope) == (0.3, "head")
     with pytest.raises(UsageError, match=r"^made has no preset 'owm'; did you mean 'own'\?$"):
@@ -195,6 +193,150 @@ def test_a_preset_brings_its_settings_and_plugins() -> None:
         UsageError, match=r"the preset 'seen' is for images, and this environment gives vectors; use own$"
     ):
         find_preset(Made, "seen", "vector")
+
+
+@define(eq=False)
+class Valued(Rainbow):
+    """With options of plugins that hold where they are chosen: of a preset and of a task."""
+
+    name = "valued"
+    presets: ClassVar[Mapping[str, Preset]] = {
+        "own": Preset(
+            "",
+            "",
+            settings={"hidden": 4, "atoms": 3},
+            plugins=(Chosen("l2", {"strength": 0.5, "decoupled": True}),),
+            values={"sam": {"rho": 0.3, "scope": "head", "noiseless": True}},
+            environment={"games": {"lives": 4}, "others": {"size": 64}},
+        )
+    }
+    defaults: ClassVar[Mapping[Observations, str]] = {"vector": "own"}
+    environment = "walk"
+    tasks: ClassVar[Mapping[str, TaskValues]] = {
+        "My/*": TaskValues(
+            "", {"atoms": 7}, {"sam": {"scope": "encoder", "noiseless": False}, "l2": {"strength": 0.7}}
+        ),
+        "CartPole-*": TaskValues("", {"hidden": 2}, {"sam": {"rho": 9.0}}),
+    }
+
+
+def valued(**changes: Any) -> Assembly:
+    known = registry()
+    known.add(type("Hooks", (), {"plastic_agents": staticmethod(hookimpl(lambda: [Valued]))}), "mine")
+    return assemble(evolve(Recipe(agent="valued", steps=100), **changes), known)
+
+
+def test_values_of_the_user_win_over_those_of_the_task_and_those_over_the_presets() -> None:
+    bare = valued().recipe
+    assert bare.env == "My/Walk-v0"  # the agent's own
+    assert (bare.settings["hidden"], bare.settings["atoms"], bare.settings["lives"]) == (4, 7, 4)
+    (l2,) = bare.plugins
+    assert (l2.options["strength"], l2.options["decoupled"]) == (0.7, True)
+    said = valued(settings={"atoms": 9, "lives": 5}, plugins=(Chosen("l2", {"strength": 0.9}), Chosen("sam"))).recipe
+    assert (said.settings["atoms"], said.settings["lives"]) == (9, 5)
+    l2, sam = said.plugins
+    assert (l2.options["strength"], l2.options["decoupled"]) == (0.9, True)
+    assert [sam.options[name] for name in ("rho", "scope", "noiseless")] == [0.3, "encoder", False]
+    (_, sam) = valued(plugins=(Chosen("sam", {"scope": "whole"}),)).recipe.plugins
+    assert [sam.options[name] for name in ("rho", "scope", "noiseless")] == [0.3, "whole", False]
+    elsewhere = valued(env="CartPole-v1", plugins=(Chosen("sam"),)).recipe
+    assert (elsewhere.settings["hidden"], elsewhere.settings["atoms"]) == (2, 3)
+    assert elsewhere.plugins[1].options["rho"] == 9.0
+
+
+def test_a_resolved_recipe_keeps_its_values_whatever_presets_and_tasks_say() -> None:
+    first = valued(settings={"atoms": 9}, plugins=(Chosen("sam", {"rho": 0.1}),)).recipe
+    known = registry()
+    known.add(type("Hooks", (), {"plastic_agents": staticmethod(hookimpl(lambda: [Valued]))}), "mine")
+    assert assemble(from_toml(first.toml()), known).recipe == first
+
+
+def test_two_of_a_name_on_learners_of_their_own_stay_two() -> None:
+    preset = [Chosen("sam", {"rho": 0.1, "scope": "head"}, "critic")]
+    assert merged(preset, [Chosen("sam", {"rho": 0.2}, "actor")]) == [*preset, Chosen("sam", {"rho": 0.2}, "actor")]
+    for on in (None, "critic"):
+        assert merged(preset, [Chosen("sam", {"rho": 0.2}, on)]) == [
+            Chosen("sam", {"rho": 0.2, "scope": "head"}, "critic")
+        ]
+    assert merged([Chosen("sam")], [Chosen("sam", {}, "actor")]) == [Chosen("sam", {}, "actor")]
+
+
+@frozen(eq=False)
+class Slow(PlasticityIntervention):
+    """Starts from a replay ratio of its own."""
+
+    name = "slow"
+    turns = frozenset({"replay_ratio"})
+    ratio: float = 0.5
+
+    def settings(self) -> Mapping[str, Any]:
+        return {"replay_ratio": self.ratio}
+
+
+@frozen(eq=False)
+class Stepping(Slow):
+    name = "stepping"
+    turns = frozenset({"stride"})
+
+
+def slow(**changes: Any) -> Assembly:
+    known = registry()
+    known.add(type("Hooks", (), {"plastic_interventions": staticmethod(hookimpl(lambda: [Slow, Stepping]))}), "mine")
+    return assemble(evolve(WALK, plugins=(Chosen("slow"),), **changes), known)
+
+
+def test_a_plugin_brings_the_settings_it_starts_from() -> None:
+    done = slow()
+    assert (done.agent.replay_ratio, done.agent.knobs["replay_ratio"], done.clock.total.updates) == (0.5, 0.5, 45)
+    assert slow(settings=TINY | {"replay_ratio": 0.5}).agent.replay_ratio == 0.5  # as a resumed run says it
+    with pytest.raises(UsageError, match=r"slow starts from replay_ratio=0\.5, and you say 2\.0; leave it out"):
+        slow(settings=TINY | {"replay_ratio": 2.0})
+
+
+def test_a_knob_that_means_nothing_here_is_refused() -> None:
+    known = registry()
+    known.add(type("Hooks", (), {"plastic_interventions": staticmethod(hookimpl(lambda: [Stepping]))}), "mine")
+    with pytest.raises(UsageError, match="stepping turns stride, which means nothing in this run; it has discount, "):
+        assemble(evolve(WALK, plugins=(Chosen("stepping"),)), known)
+
+
+PAIR = Recipe(agent="tests.core.test_agent:Pair", env="walk", steps=40)
+
+
+def test_a_plugin_without_an_address_goes_where_it_finds_something() -> None:
+    @define(eq=False)
+    class Uneven(Pair):
+        """Of its learners the actor alone has a trunk."""
+
+        name = "uneven"
+
+        def network(self, name: str) -> Callable[[], nn.Module]:
+            trunk = nn.Sequential(OrderedDict(trunk=nn.Linear(3, 2)))
+            return super().network(name) if name == "critic" else lambda: deepcopy(trunk)
+
+    known = registry()
+    known.add(type("Hooks", (), {"plastic_agents": staticmethod(hookimpl(lambda: [Uneven]))}), "mine")
+
+    def placed(*plugins: str) -> dict[str, str | None]:
+        done = assemble(evolve(PAIR, agent="uneven", plugins=tuple(map(Chosen.parse, plugins))), known)
+        for one in done.plugins:  # and they are there
+            for learner, plugin in one.instances.items():
+                assert plugin in done.agent.learners[learner].plugins
+        return {one.name: one.on for one in done.recipe.plugins}
+
+    assert placed("reset", "sam:scope=encoder", "l2:layers=head", "weight_norm") == {
+        "reset": "critic+actor",
+        "sam": "critic",
+        "l2": "critic",
+        "weight_norm": "critic+actor",
+    }
+    assert placed("sam:scope=trunk", "reset:layers=head") == {"sam": "actor", "reset": "critic"}
+    with pytest.raises(UsageError, match="sam: no trained parameter matches scope=encoder"):
+        placed("sam:scope=encoder,on=actor")
+    with pytest.raises(UsageError, match="sam: no trained parameter matches scope=haed"):
+        placed("sam:scope=haed")
+    with pytest.raises(UsageError, match=r"uneven has no 'crtic' to act on; did you mean 'critic'\?"):
+        placed("sam:on=crtic")
 
 
 def test_an_agent_without_a_preset_for_what_it_would_see_is_refused() -> None:
@@ -213,45 +355,9 @@ def test_an_agent_without_a_preset_for_what_it_would_see_is_refused() -> None:
     known = registry()
     known.add(Hooks, "mine")
     with pytest.raises(
-        UsageError, match="blind has no preset for vectors, which My/Walk-v0 gives; name one by --preset"
+        UsageError, match="the preset 'seen' is for images, and this environment gives vectors; blind has none for them"
     ):
         assemble(evolve(WALK, agent="blind"), known)
-
-
-def test_plugins_in_the_order_of_their_effect() -> None:
-    plugins: list[Plugin] = [WeightNorm(), Reset(), SWA(), L2(), SAM(), LayerNorm(), ConcatenatedReLU()]
-    assert [plugin.name for plugin in in_order_of_effect(plugins)] == [
-        *("crelu", "layer_norm"),
-        *("sam", "l2", "swa"),
-        "reset",
-        "weight_norm",
-    ]
-
-
-@frozen(eq=False)
-class Ascent(OptimizerModifier):
-    name = "ascent"
-    claims = frozenset({"ascent"})
-
-
-@pytest.mark.parametrize(
-    ("plugins", "words"),
-    [
-        ([SAM(), L2(), Ascent()], "'sam' and 'ascent' both claim the ascent; choose one"),
-        ([L2(), SAM(), L2()], "'l2' is there twice and claims the weight decay; choose one"),
-        ([SWA(), SWA()], "'swa' is there twice and claims the evaluation copy; choose one"),
-    ],
-)
-def test_two_that_claim_the_same_are_refused(plugins: list[Plugin], words: str) -> None:
-    with pytest.raises(UsageError) as caught:
-        refuse_conflicts(plugins)
-    assert str(caught.value) == words
-
-
-def test_two_that_claim_nothing_of_each_other_go_together() -> None:
-    refuse_conflicts(
-        [Reset(), Reset(), SAM(), SWA(), L2(), LayerNorm(), ConcatenatedReLU(), WeightNorm(), WeightNorm()]
-    )
 
 
 # ------------------------------------------------------------------ what is refused

@@ -118,7 +118,8 @@ def test_any_values_survive_toml(settings: dict[str, Any], options: dict[str, An
 
 
 def test_the_toml_reads_well() -> None:
-    text = Recipe(plugins=(Chosen("reset", {"when": {"every": 5, "of": "frames"}}),), settings={"threads": 1}).toml()
+    reset = Chosen("reset", {"when": {"every": 5, "of": "frames"}}, "critic+actor")
+    text = Recipe(env="ALE/Pong-v5", plugins=(reset,), settings={"threads": 1}).toml()
     assert text.splitlines() == [
         'agent = "rainbow"',
         'env = "ALE/Pong-v5"',
@@ -132,7 +133,10 @@ def test_the_toml_reads_well() -> None:
         "[[plugins]]",
         'name = "reset"',
         'when = {every = 5, of = "frames"}',
+        'on = "critic+actor"',
     ]
+    assert recipe.from_toml(text).plugins == (reset,)
+    assert "env" not in Recipe().toml()  # the agent's own
 
 
 def test_plugins_may_be_given_as_typed() -> None:

@@ -338,7 +338,7 @@ def test_a_tuned_replay_ratio_moves_the_last_update(tmp_path: Path, ratio: float
     run = start(tmp_path / "one", recipe)
     run.train()  # the 20th update is at step 29, and 31 steps are left
     assert run.clock.now.updates == run.clock.total.updates == updates
-    every, end = (plugin.seen for plugin in run.assembly.plugins if isinstance(plugin, Moments))
+    every, end = (one.example.seen for one in run.assembly.plugins if isinstance(one.example, Moments))
     assert every == list(range(10, updates, 10))  # the very last one edits nothing
     assert end == [updates - 2, updates - 1]
     start(tmp_path / "two", recipe, Stopping(45)).train()

@@ -33,7 +33,7 @@ class RainbowLoss(Objective):
     def augment(self, batch: Batch, generator: torch.Generator) -> Batch:
         """Observation and next observation, each with draws of its own."""
         convert: Callable[[Tensor], Tensor]
-        if self.knobs["augmentation"]:
+        if self.knobs.get("augmentation"):
 
             def convert(pixels: Tensor) -> Tensor:
                 return augment(pixels, generator, pad=self.shift, scale=self.intensity, channels_last=True)

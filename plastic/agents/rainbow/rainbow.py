@@ -72,6 +72,8 @@ class Rainbow(Agent):
     presets = PRESETS
     defaults = DEFAULTS
     actions = "discrete"
+    environment = "ALE/Pong-v5"
+    learns = ("rainbow",)
 
     encoder: networks.Encoder = "nature"
     hidden: int = field(default=512, validator=_count)
@@ -129,10 +131,11 @@ class Rainbow(Agent):
         self.knobs = {
             "replay_ratio": self.replay_ratio,
             "learning_rate": self.learning_rate,
-            "augmentation": self.augmentation,
             "n_step": self.n_step,
             "discount": self.discount,
         }
+        if observations_of(site.observation_space) == "image":
+            self.knobs["augmentation"] = self.augmentation
         self._support = atoms(self.v_min, self.v_max, self.atoms).to(site.device)
         self._batches = generator(site.seed, "replay", device=site.device)
         self._exploration = generator(site.seed, "exploration")
@@ -141,6 +144,7 @@ class Rainbow(Agent):
             observation_shape=shape,
             dtype=self._dtype,
             frame_stack=site.frame_stack,
+            frame_pad=site.frame_pad,
             n_step=self.n_step,
             discount=self.discount,
             priority_exponent=self.priority_exponent,
@@ -154,7 +158,7 @@ class Rainbow(Agent):
             lambda: self._network(shape, int(site.action_space.n)),  # type: ignore[attr-defined]
             objective,
             partial(torch.optim.Adam, lr=self.learning_rate, eps=self.adam_eps, fused=True),
-            plugins=site.plugins,
+            plugins=site.plugins["rainbow"],
             clock=site.clock,
             seed=site.seed,
             device=site.device,

@@ -9,7 +9,7 @@ from attrs import define, field
 from torch import Tensor, nn
 
 from plastic.core.edits import Edit, Replace
-from plastic.core.errors import UsageError, suggestion
+from plastic.core.errors import NothingToActOn, suggestion
 from plastic.core.intervention import Lag, PlasticityIntervention
 from plastic.core.layers.noisy import noises
 from plastic.core.modules import reinitialised
@@ -64,6 +64,7 @@ class PlasticityInjection(PlasticityIntervention):
 
     name = "plasticity_injection"
     changes = frozenset({"structure", "optimizer state", "copies"})
+    reach = "main"
     module: str = "head"
     third_term: bool = True
     freeze: bool = True
@@ -88,9 +89,9 @@ class PlasticityInjection(PlasticityIntervention):
         """Remember the module's norm; refuse a module that is not there, or has nothing to watch."""
         known = [path for path, _ in model.named_modules(remove_duplicate=False) if path]
         if self.module not in known:
-            raise UsageError(f"plasticity_injection: no module {self.module!r}; {suggestion(self.module, known)}")
+            raise NothingToActOn(f"plasticity_injection: no module {self.module!r}; {suggestion(self.module, known)}")
         if self.trigger == "active_units" and not any(selects(self.module, u.layer) for u in unit_graph(model)):
-            raise UsageError(f"plasticity_injection: {self.module} has no hidden layer for trigger=active_units")
+            raise NothingToActOn(f"plasticity_injection: {self.module} has no hidden layer for trigger=active_units")
         self._model = model
         self.norm = self._norm(model)
 

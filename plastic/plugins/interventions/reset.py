@@ -22,15 +22,17 @@ class Reset(PlasticityIntervention):
     drawn anew; PLASTIC's Atari code rebuilds the whole optimizer instead.
 
     Attributes:
-        layers: What is reset. On Atari PLASTIC resets the whole head; SPR the output layers alone
-            (`head.*.2`).
+        layers: What is reset. Everything but the encoder: on Atari PLASTIC's head, from pixels of the control
+            suite trunk, head and temperature, from states all there is. SPR on Atari has the output layers
+            alone (`head.*.2`).
         optimizer: What the optimizer forgets: the state of these `layers`, or of `all` parameters.
         when: 40,000 updates is the interval of every Atari-100k source, whatever the replay ratio.
     """
 
     name = "reset"
     changes = frozenset({"parameters", "copies", "optimizer state"})
-    layers: str = "head"
+    reach = "everything"
+    layers: str = "not-encoder"
     optimizer: Literal["layers", "all"] = "layers"
     when: Schedule = Every(40_000)
 

@@ -4,7 +4,7 @@ import torch
 from attrs import field, frozen
 from torch import Tensor
 
-from plastic.core.errors import UsageError
+from plastic.core.errors import NothingToActOn
 from plastic.core.intervention import Lag
 from plastic.core.modifier import Evaluate, Gradients, OptimizerModifier, Parameters
 from plastic.core.options import between
@@ -37,7 +37,7 @@ class L2(OptimizerModifier):
     def start(self, params: Parameters, lag: Lag) -> None:
         """Refuse layers in which nothing is trained."""
         if not any(selects(self.layers, name) for name in params):
-            raise UsageError(f"l2: no trained parameter matches layers={self.layers}")
+            raise NothingToActOn(f"l2: no trained parameter matches layers={self.layers}")
 
     def gradients(self, evaluate: Evaluate, params: Parameters) -> tuple[Tensor, Gradients]:
         """g + strength * w."""

@@ -6,13 +6,14 @@ import torch
 from attrs import field, frozen
 from torch import Tensor
 
-from plastic.core.errors import UsageError
+from plastic.core.errors import NothingToActOn
 from plastic.core.intervention import Lag
 from plastic.core.modifier import Draw, Evaluate, Gradients, OptimizerModifier, Parameters
 from plastic.core.options import between
 from plastic.core.schedule import Always, Schedule
 from plastic.core.selection import selects
 
+_ENCODER_GRAD = "encoder_grad"
 _DRAWS: dict[str, Draw] = {"noise": "noise", "augmentation": "augmentation", "target": "target"}
 
 
@@ -39,7 +40,9 @@ class SAM(OptimizerModifier):
 
     Attributes:
         rho: Radius of the neighbourhood, in the L2 norm of the weights.
-        scope: The part of the network that is moved: `whole`, `encoder`, `head`, or a path.
+        scope: The part of the network that is moved: `whole`, `encoder`, `head`, or a path. With
+            `encoder_grad`, what PLASTIC's control code calls `only_enc`, the whole network is moved, but only
+            the encoder steps with the gradient there, and the rest with that of the first pass.
         adaptive: Scale by the weights, |w| and |w| squared (ASAM, Kwon et al., 2021, arXiv:2102.11600).
         redraw: What the second pass draws anew: some of `noise+augmentation+target`, or `none`.
         noiseless: Take the first pass at the means of the noisy layers.
@@ -60,20 +63,28 @@ class SAM(OptimizerModifier):
 
     def start(self, params: Parameters, lag: Lag) -> None:
         """Refuse a scope in which nothing is trained."""
-        if not any(selects(self.scope, name) for name in params):
-            raise UsageError(f"sam: no trained parameter matches scope={self.scope}")
+        wanted = "encoder" if self.scope == _ENCODER_GRAD else self.scope
+        if not any(selects(wanted, name) for name in params):
+            raise NothingToActOn(f"sam: no trained parameter matches scope={self.scope}")
 
     def gradients(self, evaluate: Evaluate, params: Parameters) -> tuple[Tensor, Gradients]:
         """Two passes: up along the gradient, and the gradient there."""
         losses, first = evaluate(noise=not self.noiseless)
+        kept = self._kept(first)
         moved = self._moved(params, first)
         redraw = frozenset(_DRAWS[word] for word in _words(self.redraw))
         perturbed, gradients = evaluate({**params, **moved}, redraw)
-        return (perturbed if self.priority == "perturbed" else losses), gradients
+        return (perturbed if self.priority == "perturbed" else losses), {**gradients, **kept}
+
+    def _kept(self, first: Gradients) -> Gradients:
+        if self.scope != _ENCODER_GRAD:
+            return {}
+        return {name: gradient.clone() for name, gradient in first.items() if not selects("encoder", name)}
 
     @torch.no_grad()
     def _moved(self, params: Parameters, gradients: Gradients) -> Parameters:
-        names = [name for name in params if selects(self.scope, name)]
+        scope = "whole" if self.scope == _ENCODER_GRAD else self.scope
+        names = [name for name in params if selects(scope, name)]
         weights = [params[name].detach() for name in names]
         ascent = [gradients[name] for name in names]
         if self.adaptive:

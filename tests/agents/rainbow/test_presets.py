@@ -180,9 +180,10 @@ def test_defaults_go_by_observation() -> None:
 @pytest.mark.parametrize("name", PRESETS)
 def test_each_assembles_with_the_plugins_of_the_paper(name: str) -> None:
     assembly = assembled(name, "numbers" if name == "classic" else "frames", hidden=8)
-    assert {plugin.name: options.values(plugin) for plugin in assembly.plugins} == PLUGINS[name]
+    plugins = [chosen.instances["rainbow"] for chosen in assembly.plugins]
+    assert {plugin.name: options.values(plugin) for plugin in plugins} == PLUGINS[name]
     learner = assembly.agent.learners["rainbow"]
-    assert learner.plugins == assembly.plugins
+    assert list(learner.plugins) == plugins
     assert learner.copies.keys() == {"target"}
     assert assembly.recipe.preset == "none"  # every value is written out
     again = assemble(assembly.recipe, registry())
@@ -209,7 +210,7 @@ def test_resets_come_when_the_released_code_has_them(ratio: int) -> None:
     assembly = assembled("sam-reset", hidden=8, replay_ratio=float(ratio))
     clock = assembly.clock
     assert clock.total.updates == 98_001 * ratio
-    reset = next(plugin for plugin in assembly.plugins if plugin.name == "reset")
+    reset = next(chosen.example for chosen in assembly.plugins if chosen.example.name == "reset")
     due = []
     while clock.now.updates < clock.total.updates:
         clock.advance(updates=min(1_000, clock.total.updates - clock.now.updates))

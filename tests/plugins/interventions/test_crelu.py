@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from plastic.core.assemble import refuse_conflicts
+from plastic.core.addressing import Addressed, refuse_conflicts
 from plastic.core.errors import UsageError
 from plastic.core.layers import CReLU, NoisyLinear
 from plastic.core.layers.resize import width
@@ -129,7 +129,12 @@ def test_what_it_cannot_do_is_refused() -> None:
     with pytest.raises(UsageError, match="crelu replaces ReLU; the activation of 0 is Tanh: leave it out of layers"):
         ConcatenatedReLU().build(tanh)
     with pytest.raises(UsageError, match="activation"):
-        refuse_conflicts([ConcatenatedReLU(layers="head"), ConcatenatedReLU(layers="encoder")])
+        refuse_conflicts(
+            [
+                Addressed({"rainbow": ConcatenatedReLU(layers="head")}),
+                Addressed({"rainbow": ConcatenatedReLU(layers="encoder")}),
+            ]
+        )
 
 
 def test_an_odd_width_can_be_doubled() -> None:

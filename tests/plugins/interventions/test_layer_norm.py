@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from plastic.core.assemble import refuse_conflicts
+from plastic.core.addressing import Addressed, refuse_conflicts
 from plastic.core.errors import UsageError
 from plastic.core.layers import ChannelNorm, CReLU, FactorisedNoise
 from plastic.core.unit_graph import unit_graph
@@ -169,7 +169,9 @@ def test_layers_that_are_not_there_are_refused() -> None:
 
 def test_two_norms_in_one_run_are_refused() -> None:
     with pytest.raises(UsageError, match="normalisation"):
-        refuse_conflicts([LayerNorm(layers="encoder"), LayerNorm(layers="head")])
+        refuse_conflicts(
+            [Addressed({"rainbow": LayerNorm(layers="encoder")}), Addressed({"rainbow": LayerNorm(layers="head")})]
+        )
 
 
 def test_the_function_is_another_only_by_the_norms() -> None:

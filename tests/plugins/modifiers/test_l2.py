@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from plastic.core.assemble import refuse_conflicts
+from plastic.core.addressing import Addressed, refuse_conflicts
 from plastic.core.errors import UsageError
 from plastic.core.learner import Learner
 from plastic.core.options import build
@@ -117,4 +117,4 @@ def test_what_it_cannot_do_is_refused() -> None:
     with pytest.raises(UsageError, match="l2: strength must be at least 0, not -1"):
         build(L2, {"strength": -1}, "l2")
     with pytest.raises(UsageError, match="weight decay"):
-        refuse_conflicts([L2(), L2()])
+        refuse_conflicts([Addressed({"rainbow": L2()}), Addressed({"rainbow": L2()})])
