@@ -3,9 +3,12 @@
 Found by symbolic tracing (torch.fx), so it holds for convolutions that are flattened into linear
 layers, for streams that share an input, for noisy layers, and for whatever was built or wrapped in
 between. It is traced whenever it is asked for: after a `Replace` it is simply right again.
+
+A network of one's own may hold activations of one's own: `is_activation.register(Mine, lambda module: True)`.
 """
 
 from collections.abc import Mapping
+from functools import singledispatch
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,7 +19,7 @@ from attrs import field, frozen
 from torch import Tensor, fx, nn
 
 from plastic.core.errors import UsageError
-from plastic.core.layers import ChannelNorm, CReLU, ScaleGradient, width
+from plastic.core.layers import ChannelNorm, CReLU, HalfTurn, MemberNorm, ScaleGradient, by_unit, width
 
 ACTIVATIONS: tuple[type[nn.Module], ...] = (
     nn.ReLU,
@@ -37,6 +40,9 @@ ACTIVATIONS: tuple[type[nn.Module], ...] = (
     nn.Hardtanh,
     nn.Hardswish,
     nn.Hardsigmoid,
+    nn.Hardshrink,
+    nn.Softshrink,
+    nn.Tanhshrink,
     nn.RReLU,
     nn.Threshold,
     CReLU,
@@ -47,8 +53,15 @@ NORMS: tuple[type[nn.Module], ...] = (
     nn.RMSNorm,
     nn.modules.batchnorm._BatchNorm,
     ChannelNorm,
+    MemberNorm,
 )
-_PASSING: tuple[type[nn.Module], ...] = (nn.Flatten, nn.Identity, ScaleGradient, nn.modules.dropout._DropoutNd)
+_PASSING: tuple[type[nn.Module], ...] = (
+    nn.Flatten,
+    nn.Identity,
+    HalfTurn,
+    ScaleGradient,
+    nn.modules.dropout._DropoutNd,
+)
 _PASSING_CALLS = {torch.flatten, "flatten", "contiguous"}
 _TORCH = f'File "{Path(torch.__file__).parent}'  # the innermost lines of a trace are those of tracing itself
 _HIDDEN_NAMES = (
@@ -72,6 +85,7 @@ class Units:
     activation: str
     _readers: tuple[str, ...] = field(alias="readers")
     _obstacle: str | None = field(alias="obstacle")
+    downstream: tuple[str, ...] = ()  # the next layers on any way, whatever stands between; never an error
 
     @property
     def readers(self) -> tuple[str, ...]:
@@ -83,6 +97,12 @@ class Units:
         if self._obstacle is not None:
             raise UsageError(f"cannot tell which layers read {self.layer!r}: {self._obstacle}")
         return self._readers
+
+
+@singledispatch
+def is_activation(module: nn.Module) -> bool:
+    """Whether a module is an activation: those of torch.nn are; any other kind registers what it is."""
+    return isinstance(module, ACTIVATIONS)
 
 
 def is_layer(module: nn.Module) -> bool:
@@ -98,7 +118,8 @@ class _Tracer(fx.Tracer):
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return (
             is_layer(m)
-            or isinstance(m, ACTIVATIONS + NORMS + _PASSING)
+            or is_activation(m)
+            or isinstance(m, NORMS + _PASSING)
             or super().is_leaf_module(m, module_qualified_name)
         )
 
@@ -108,8 +129,9 @@ def unit_graph(model: nn.Module) -> list[Units]:
 
     Raises:
         UsageError: If the forward pass cannot be traced, if it calls an activation as a function or one
-            module for several layers, where nothing can be put before it or measured behind it, or if
-            several layers have no activation among them.
+            module for several layers, where nothing can be put before it or measured behind it, if all
+            that stands between two layers is a module nobody knows, or if several layers have no
+            activation among them.
     """
     try:
         found = _traced(model, lines=False)
@@ -151,23 +173,90 @@ def _follow(layer: fx.Node, modules: Mapping[str, nn.Module]) -> Units | None:
     while len(node.users) == 1:
         node = next(iter(node.users))
         if node.op in ("call_function", "call_method") and node.target in _HIDDEN_ACTIVATIONS:
+            _refuse_unknown(layer, [node], modules)
             raise UsageError(
                 f"the activation {_HIDDEN_ACTIVATIONS[node.target]!r} behind layer {layer.target!r} is a function "
                 f"call ({_line(node)}); make it a module, such as nn.ReLU()"
             )
-        if node.op != "call_module":
-            if node.target in _PASSING_CALLS:
-                continue
-            return None
-        module = modules[str(node.target)]
-        if isinstance(module, ACTIVATIONS):
+        if _passes(node, modules):
+            continue
+        if node.op == "call_module" and is_activation(modules[str(node.target)]):
             readers, obstacle = _readers(node, modules)
-            return Units(str(layer.target), tuple(norms), str(node.target), readers, obstacle)
-        if isinstance(module, NORMS):
+            return Units(
+                str(layer.target), tuple(norms), str(node.target), readers, obstacle, _downstream(node, modules)
+            )
+        if node.op == "call_module" and isinstance(modules[str(node.target)], NORMS):
             norms.append(str(node.target))
-        elif not isinstance(module, _PASSING):
+        else:
+            _refuse_unknown(layer, [node], modules)
             return None
+    _refuse_unknown(layer, list(node.users), modules)
     return None
+
+
+def _passes(node: fx.Node, modules: Mapping[str, nn.Module]) -> bool:
+    """Whether what comes out are the units that went in."""
+    if node.op == "call_module":
+        return isinstance(modules[str(node.target)], _PASSING)
+    return node.target in _PASSING_CALLS
+
+
+def _refuse_unknown(layer: fx.Node, pending: list[fx.Node], modules: Mapping[str, nn.Module]) -> None:
+    """An error if all that stands between `layer` and the next one is a module that may well be its activation.
+
+    Args:
+        layer: The layer.
+        pending: What its units go to first.
+        modules: Of the model, by path.
+    """
+    into = [_inside(node) for node in pending]
+    unknown = [path for path in (into[0] if into else ()) if _may_activate(modules[path])]
+    if not unknown or not all(unknown[0] in paths for paths in into):
+        return
+    seen, reached = set[fx.Node](), ""
+    while pending:
+        node = pending.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        normed = node.op == "call_module" and isinstance(modules[str(node.target)], NORMS)
+        if unknown[0] in _inside(node) or normed or _passes(node, modules):
+            pending.extend(node.users)
+        elif node.op == "call_module" and is_layer(modules[str(node.target)]):
+            reached = str(node.target)
+        else:
+            return
+    if reached:
+        kind = type(modules[unknown[0]]).__name__
+        raise UsageError(
+            f"all that stands between {layer.target!r} and {reached!r} is {unknown[0]!r}, and nothing says whether "
+            f"{kind} is an activation; say it with is_activation.register({kind}, lambda module: True), or False"
+        )
+
+
+def _inside(node: fx.Node) -> tuple[str, ...]:
+    """The modules that a node is a part of, by path, the outermost first."""
+    return tuple(path for path, _ in node.meta.get("nn_module_stack", {}).values())
+
+
+def _may_activate(module: nn.Module) -> bool:
+    if type(module).__module__.startswith("torch.nn.") or any(True for _ in module.parameters()):
+        return False
+    said = is_activation.dispatch(type(module)) is not is_activation.dispatch(object)
+    return not said and not any(isinstance(part, ACTIVATIONS) for part in module.modules())
+
+
+def _downstream(activation: fx.Node, modules: Mapping[str, nn.Module]) -> tuple[str, ...]:
+    found: list[str] = []
+    pending, seen = list(activation.users), set[fx.Node]()
+    while pending:
+        node = pending.pop(0)
+        if node.op == "call_module" and is_layer(modules[str(node.target)]):
+            found.append(str(node.target))
+        elif node not in seen:
+            seen.add(node)
+            pending.extend(node.users)
+    return tuple(dict.fromkeys(found))
 
 
 def _readers(activation: fx.Node, modules: Mapping[str, nn.Module]) -> tuple[tuple[str, ...], str | None]:
@@ -177,9 +266,7 @@ def _readers(activation: fx.Node, modules: Mapping[str, nn.Module]) -> tuple[tup
         node = pending.pop(0)
         if node.op == "call_module" and is_layer(modules[str(node.target)]):
             found.append(str(node.target))
-        elif (
-            node.op == "call_module" and isinstance(modules[str(node.target)], _PASSING)
-        ) or node.target in _PASSING_CALLS:
+        elif _passes(node, modules):
             pending.extend(node.users)
         elif node.op == "output":
             return (), "they are an output of the network"
@@ -210,7 +297,10 @@ def module_of(path: str) -> str:
 
 @torch.no_grad()
 def activations(model: nn.Module, inputs: tuple[Tensor, ...]) -> dict[Units, Tensor]:
-    """The values [B, units, ...] behind the activation of every hidden layer that still learns."""
+    """The values [B, units, ...] behind the activation of every hidden layer that still learns.
+
+    An ensemble's are [B, members * units], one member after the other; `by_member` takes them apart.
+    """
     units = [found for found in unit_graph(model) if trainable(model, found)]
     values: dict[str, Tensor] = {}
 
@@ -226,4 +316,4 @@ def activations(model: nn.Module, inputs: tuple[Tensor, ...]) -> dict[Units, Ten
     finally:
         for handle in handles:
             handle.remove()
-    return {found: values[found.activation] for found in units}
+    return {found: by_unit(model.get_submodule(found.layer), values[found.activation]) for found in units}

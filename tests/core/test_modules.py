@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from plastic.core.errors import UsageError
-from plastic.core.layers import NoisyLinear
+from plastic.core.layers import Conv2d, EnsembleLinear, LecunNormal, Linear, NoisyLinear, Orthogonal
 from plastic.core.modules import put, reinitialised
 
 
@@ -42,6 +42,26 @@ def test_reinitialised_draws_every_parameter_anew_and_repeats_under_a_seed() -> 
     torch.manual_seed(0)
     reinitialised(module)
     assert all(torch.equal(a, b) for a, b in zip(first, module.parameters(), strict=True))
+
+
+def test_reinitialised_draws_from_the_distribution_a_layer_was_made_with() -> None:
+    module = nn.Sequential(
+        Conv2d(2, 4, 3, init=Orthogonal(3.0)).to(memory_format=torch.channels_last),  # type: ignore[call-overload]
+        Linear(6, 4, init=Orthogonal(3.0)),
+        EnsembleLinear(2, 6, 4, Orthogonal(3.0)),
+        Linear(400, 300, init=LecunNormal()),
+    )
+    before = [parameter.detach().clone() for parameter in module.parameters()]
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.fill_(7.0)
+    reinitialised(module)
+    assert not any(part.bias.any() for part in module)  # type: ignore[operator]
+    weights = [parameter.detach() for parameter in module.parameters()][::2]
+    assert not any(torch.equal(a, b) for a, b in zip(weights, before[::2], strict=True))
+    for weight in (weights[0].flatten(1), weights[1], *weights[2]):
+        torch.testing.assert_close(weight @ weight.T, 9 * torch.eye(4), atol=1e-5, rtol=0)
+    assert abs(weights[3].std() * 20 - 1) < 0.01
 
 
 class Scale(nn.Module):

@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable
+from copy import deepcopy
 
 import pytest
 import torch
@@ -10,8 +11,9 @@ from torch import Tensor, nn
 
 from plastic.agents.rainbow.networks import Head, Network, image_encoder, noisy
 from plastic.core.errors import UsageError
-from plastic.core.layers import ChannelNorm, CReLU, NoisyLinear, width
-from plastic.core.unit_graph import Units, activations, module_of, trainable, unit_graph
+from plastic.core.layers import ChannelNorm, CReLU, MemberNorm, NoisyLinear, width
+from plastic.core.unit_graph import Units, activations, is_activation, module_of, trainable, unit_graph
+from tests.core.layers.critics import Actor, Critic, member, pair
 
 
 def found(model: nn.Module) -> dict[str, tuple[tuple[str, ...], str, tuple[str, ...]]]:
@@ -64,6 +66,120 @@ def test_twin_heads_of_a_network_with_two_inputs() -> None:
         "one.0": ((), "one.1", ("one.2",)),
         "two.0": ((), "two.1", ("two.2",)),
     }
+
+
+def test_an_actor_and_its_twin_critics_on_images() -> None:
+    head = {"head.0": ((), "head.1", ("head.2",)), "head.2": ((), "head.3", ("head.4",))}
+    assert found(Actor()) == {"trunk.0": (("trunk.1",), "trunk.2", ("head.0",)), **head}
+    by_layer = {units.layer: units for units in unit_graph(Critic())}
+    trunk = by_layer.pop("trunk.0")
+    assert (trunk.norms, trunk.activation, trunk.downstream) == (("trunk.1",), "trunk.2", ("head.0",))
+    with pytest.raises(
+        UsageError, match=r"^cannot tell which layers read 'trunk\.0': cat stands between \(File .*critics"
+    ):
+        _ = trunk.readers
+    assert {path: (units.norms, units.activation, units.readers) for path, units in by_layer.items()} == {
+        "encoder.1": ((), "encoder.2", ("encoder.3",)),
+        "encoder.3": ((), "encoder.4", ("trunk.0",)),
+        **head,
+    }
+
+
+def test_a_norm_of_members_is_a_norm() -> None:
+    model = Critic()
+    model.head[1] = nn.Sequential(MemberNorm(2, 6), nn.ReLU())
+    assert {units.layer: units.norms for units in unit_graph(model)}["head.0"] == ("head.1.0",)
+
+
+def test_what_is_downstream_is_known_whatever_stands_between() -> None:
+    one, two, out = unit_graph(Cat())
+    assert [units.downstream for units in (one, two, out)] == [("out.0",), ("out.0",), ()]
+    model = Network(image_encoder("nature", 4), Head(64, 16, 3, 5, noisy(0.5), dueling=True), 1.0)
+    assert all(units.downstream == units.readers for units in unit_graph(model))
+
+
+@pytest.mark.parametrize(
+    "layer", [nn.Conv1d(2, 3, 1), nn.Conv3d(2, 3, 1), nn.ConvTranspose2d(2, 3, 1), nn.ConvTranspose1d(2, 3, 1)]
+)
+def test_every_convolution_is_a_layer(layer: nn.Module) -> None:
+    assert found(nn.Sequential(layer, nn.ReLU(), nn.Flatten(), nn.Linear(3, 1))) == {"0": ((), "1", ("3",))}
+
+
+class Wave(nn.Module):
+    """An activation of one's own."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.sin(x) + 0.1 * x
+
+
+def waves(wave: nn.Module) -> nn.Sequential:
+    hidden = nn.Sequential(nn.Linear(3, 3), nn.ReLU())
+    return nn.Sequential(nn.Linear(2, 3), wave, *hidden, nn.Linear(3, 1))
+
+
+def test_a_module_that_may_be_an_activation_is_refused_until_it_is_registered_as_one_or_not() -> None:
+    class Mine(Wave):
+        pass
+
+    class NotMine(Wave):
+        pass
+
+    for model in (
+        waves(Mine()),
+        nn.Sequential(nn.Linear(2, 3), nn.LayerNorm(3), Mine(), nn.Dropout(), waves(nn.ReLU())[2]),
+    ):
+        with pytest.raises(UsageError) as caught:
+            unit_graph(model)
+        path = "1" if isinstance(model[1], Mine) else "2"
+        to = "2" if path == "1" else "4"
+        assert str(caught.value) == (
+            f"all that stands between '0' and '{to}' is '{path}', and nothing says whether Mine is an activation; "
+            "say it with is_activation.register(Mine, lambda module: True), or False"
+        )
+    is_activation.register(Mine, lambda module: True)
+    assert found(waves(Mine())) == {"0": ((), "1", ("2",)), "2": ((), "3", ("4",))}
+    is_activation.register(NotMine, lambda module: False)
+    assert found(waves(NotMine())) == {"2": ((), "3", ("4",))}
+
+
+def test_one_that_calls_a_function_is_told_to_register_too() -> None:
+    class Squared(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return F.relu(x) ** 2
+
+    with pytest.raises(UsageError, match="nothing says whether Squared is an activation"):
+        unit_graph(waves(Squared()))
+
+
+def test_one_that_runs_twice_is_refused_alike() -> None:
+    class Mine(Wave):
+        pass
+
+    wave = Mine()
+    model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), wave, nn.Linear(3, 3), wave, nn.Linear(3, 1))
+    with pytest.raises(UsageError, match="stands between '3' and '5' is '2', and nothing says whether Mine is"):
+        unit_graph(model)
+
+
+def test_a_registered_activation_need_not_be_traceable() -> None:
+    class Branching(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x if x.sum() > 0 else -x
+
+    is_activation.register(Branching, lambda module: True)
+    assert found(waves(Branching()))["0"] == ((), "1", ("2",))
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        nn.MaxPool1d(1),  # of torch.nn, and no activation
+        nn.Sequential(Wave(), nn.ReLU()),  # not all that stands between
+        nn.Sequential(nn.PReLU(), nn.Softmax(1)),
+    ],
+)
+def test_modules_that_are_no_riddle_are_not_refused(between: nn.Module) -> None:
+    assert [units.layer for units in unit_graph(waves(between))][-1] == "2"
 
 
 def test_norms_identities_and_pools_in_between() -> None:
@@ -312,6 +428,21 @@ def test_activations_are_the_values_behind_each_hidden_layer() -> None:
     assert torch.equal(by_layer["head.value.0"], model.head.get_submodule("value.0")(features).relu())
     assert not any(value.requires_grad for value in by_layer.values())
     assert not any(module._forward_hooks for module in model.modules())
+
+
+def test_the_values_behind_an_ensemble_are_those_of_its_members_side_by_side() -> None:
+    torch.manual_seed(0)
+    model, inputs = Critic(members=3), pair()
+    values = {units.layer: value for units, value in activations(model, inputs).items()}
+    assert list(values) == ["encoder.1", "encoder.3", "trunk.0", "head.0", "head.2"]
+    assert values["encoder.3"].shape == (16, 8, 4, 4)
+    assert values["head.2"].shape == (16, 18)
+    for number in range(3):
+        alone = activations(member(deepcopy(model), number), inputs)
+        for units, value in alone.items():
+            own = values[units.layer]
+            own = own[:, 6 * number : 6 * number + 6] if units.layer.startswith("head") else own
+            torch.testing.assert_close(own, value)
 
 
 def test_hooks_are_gone_after_an_error() -> None:

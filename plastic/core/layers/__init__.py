@@ -2,18 +2,40 @@
 
 from plastic.core.layers.channel_norm import ChannelNorm
 from plastic.core.layers.crelu import CReLU
+from plastic.core.layers.ensemble import EnsembleLinear
+from plastic.core.layers.half_turn import HalfTurn
+from plastic.core.layers.initialised import Conv2d, Linear
+from plastic.core.layers.initialisers import FanInUniform, Initialiser, LecunNormal, Orthogonal
+from plastic.core.layers.member_norm import MemberNorm
 from plastic.core.layers.noisy import FactorisedNoise, NoisyLinear, draw_noise, silenced
+from plastic.core.layers.norms import NormAxes, norm_for
 from plastic.core.layers.resize import resized, width
 from plastic.core.layers.scale_gradient import ScaleGradient
+from plastic.core.layers.units import by_member, by_unit, members, unit_axis
 
 __all__ = [
     "CReLU",
     "ChannelNorm",
+    "Conv2d",
+    "EnsembleLinear",
     "FactorisedNoise",
+    "FanInUniform",
+    "HalfTurn",
+    "Initialiser",
+    "LecunNormal",
+    "Linear",
+    "MemberNorm",
     "NoisyLinear",
+    "NormAxes",
+    "Orthogonal",
     "ScaleGradient",
+    "by_member",
+    "by_unit",
     "draw_noise",
+    "members",
+    "norm_for",
     "resized",
     "silenced",
+    "unit_axis",
     "width",
 ]

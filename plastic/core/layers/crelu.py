@@ -5,8 +5,20 @@ from torch import Tensor, nn
 
 
 class CReLU(nn.Module):
-    """[ReLU(x), ReLU(-x)], concatenated on the first axis after the batch: channels or features."""
+    """[ReLU(x), ReLU(-x)], concatenated on the axis of the units.
+
+    Args:
+        axis: Where the units are: on the first axis after the batch, or as `unit_axis` says of a layer.
+    """
+
+    def __init__(self, axis: int = 1) -> None:
+        super().__init__()
+        self.axis = axis
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, d, ...] -> [B, 2 d, ...]."""
-        return torch.cat((x, -x), 1).relu_()
+        return torch.cat((x, -x), self.axis).relu_()
+
+    def extra_repr(self) -> str:
+        """As PyTorch's modules print themselves."""
+        return f"axis={self.axis}"

@@ -5,9 +5,9 @@ from typing import Literal
 from attrs import frozen
 from torch import nn
 
-from plastic.core.errors import UsageError
+from plastic.core.errors import NothingToActOn, UsageError
 from plastic.core.intervention import PlasticityIntervention
-from plastic.core.layers import CReLU, resized, width
+from plastic.core.layers import CReLU, resized, unit_axis, width
 from plastic.core.modules import put
 from plastic.core.selection import selects
 from plastic.core.unit_graph import Units, unit_graph
@@ -17,7 +17,8 @@ from plastic.core.unit_graph import Units, unit_graph
 class ConcatenatedReLU(PlasticityIntervention):
     """[ReLU(x), ReLU(-x)]: a unit that is off in one half is on in the other (Abbas et al., 2023, arXiv:2303.07507).
 
-    Half of the entries behind it are active by construction; never compare them with ReLU's.
+    Half of the entries behind it are active by construction; never compare them with ReLU's. Other
+    activations than ReLU stay as they are.
 
     Attributes:
         layers: Which layers' activations, by the layer's path; PLASTIC has it in the head.
@@ -36,18 +37,20 @@ class ConcatenatedReLU(PlasticityIntervention):
         """Replace each selected ReLU, and the layers whose width that changes."""
         selected = [units for units in unit_graph(model) if selects(self.layers, units.layer)]
         if not selected:
-            raise UsageError(f"crelu: no hidden layer matches layers={self.layers}")
-        for units in selected:
-            if not isinstance(model.get_submodule(units.activation), nn.ReLU):
-                kind = type(model.get_submodule(units.activation)).__name__
-                raise UsageError(
-                    f"crelu replaces ReLU; the activation of {units.layer} is {kind}: leave it out of layers"
-                )
+            raise NothingToActOn(f"crelu: no hidden layer matches layers={self.layers}")
+        rectified = [units for units in selected if isinstance(model.get_submodule(units.activation), nn.ReLU)]
+        if not rectified:
+            kinds = sorted({type(model.get_submodule(units.activation)).__name__ for units in selected})
+            raise NothingToActOn(
+                f"crelu replaces ReLU, and the hidden layers of layers={self.layers} have {' and '.join(kinds)}; "
+                "choose others"
+            )
+        for units in rectified:
             if self.style == "output":
                 self._halve(model, units)
             else:
                 self._double_readers(model, units)
-            put(model, units.activation, CReLU())
+            put(model, units.activation, CReLU(unit_axis(model.get_submodule(units.layer))))
         return model
 
     def _halve(self, model: nn.Module, units: Units) -> None:

@@ -5,9 +5,9 @@ from typing import Literal
 from attrs import frozen
 from torch import nn
 
-from plastic.core.errors import UsageError
+from plastic.core.errors import NothingToActOn
 from plastic.core.intervention import PlasticityIntervention
-from plastic.core.layers import ChannelNorm, width
+from plastic.core.layers import norm_for
 from plastic.core.modules import put
 from plastic.core.selection import selects
 from plastic.core.unit_graph import unit_graph
@@ -17,7 +17,8 @@ from plastic.core.unit_graph import unit_graph
 class LayerNorm(PlasticityIntervention):
     """Normalise between each hidden layer and its activation (Ba et al., 2016, arXiv:1607.06450).
 
-    Never after an output layer. With CReLU the pre-activation is normalised, at the layer's own width.
+    Never after an output layer, nor where the network has a norm of its own. With CReLU the
+    pre-activation is normalised, at the layer's own width; of an ensemble each member by itself.
 
     Attributes:
         layers: Which layers, by the layer's path; the paper's baseline has all, PLASTIC the encoder's.
@@ -38,17 +39,14 @@ class LayerNorm(PlasticityIntervention):
         """Put a norm before the activation of each selected layer."""
         selected = [units for units in unit_graph(model) if selects(self.layers, units.layer)]
         if not selected:
-            raise UsageError(f"layer_norm: no hidden layer matches layers={self.layers}")
-        for units in selected:
+            raise NothingToActOn(f"layer_norm: no hidden layer matches layers={self.layers}")
+        bare = [units for units in selected if not units.norms]
+        if not bare:
+            raise NothingToActOn(
+                f"layer_norm: every hidden layer of layers={self.layers} has a norm already; choose others"
+            )
+        for units in bare:
             activation = model.get_submodule(units.activation)
-            norm = self._norm(model.get_submodule(units.layer))
+            norm = norm_for(model.get_submodule(units.layer), self.axes, affine=self.affine)
             put(model, units.activation, nn.Sequential(norm, activation))
         return model
-
-    def _norm(self, layer: nn.Module) -> nn.Module:
-        _, outputs = width(layer)
-        if not isinstance(layer, nn.Conv2d):
-            return nn.LayerNorm(outputs, eps=1e-6, elementwise_affine=self.affine)
-        if self.axes == "image":
-            return nn.GroupNorm(1, outputs, affine=self.affine)
-        return ChannelNorm(outputs, eps=1e-6, elementwise_affine=self.affine)

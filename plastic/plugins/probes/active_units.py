@@ -1,12 +1,15 @@
 """Fraction of active units."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
+import torch
 from attrs import frozen
 from torch import Tensor, nn
 
+from plastic.core.errors import NothingToActOn
 from plastic.core.probe import Probe
 from plastic.core.schedule import Every, Schedule
+from plastic.core.selection import selects
 from plastic.core.subject import Subject
 from plastic.core.unit_graph import activations, module_of
 
@@ -20,8 +23,8 @@ class ActiveUnits(Probe):
     Entries of all samples and layers of a module are pooled, so large feature maps weigh most; a
     convolution's entries are its channels' pixels. Behind CReLU it is 0.5 by construction.
     `alive/...` is another number: the share of units (channels of convolutions) that are positive
-    for at least one sample; its complement are the dead units of other papers. Layers before a tanh,
-    a sigmoid or a softplus are left out.
+    for at least one sample; its complement are the dead units of other papers. The units of all
+    members of an ensemble count. Layers before a tanh, a sigmoid or a softplus are left out.
 
     Attributes:
         when: At which updates.
@@ -36,12 +39,9 @@ class ActiveUnits(Probe):
         alive: dict[str, list[Tensor]] = {}
         entries: dict[str, int] = {}
         units: dict[str, int] = {}
-        for layer, values in activations(subject.model, subject.inputs).items():
-            if isinstance(subject.model.get_submodule(layer.activation), _NEVER_OFF):
-                continue
-            positive = values > 0
+        for layer, positive in _positive(subject):
             living = positive.transpose(0, 1).flatten(1).any(1)
-            for key in (module_of(layer.layer), "total"):
+            for key in (module_of(layer), "total"):
                 active.setdefault(key, []).append(positive.sum())
                 alive.setdefault(key, []).append(living.sum())
                 entries[key] = entries.get(key, 0) + positive.numel()
@@ -49,3 +49,21 @@ class ActiveUnits(Probe):
         shares = {key: sum(counts[1:], counts[0]) / entries[key] for key, counts in active.items()}
         living_shares = {f"alive/{key}": sum(counts[1:], counts[0]) / units[key] for key, counts in alive.items()}
         return shares | living_shares
+
+
+def active_fraction(subject: Subject, layers: str) -> Tensor:
+    """The fraction of active units of the selected layers together.
+
+    Raises:
+        NothingToActOn: If none of them is hidden and has an activation that can be off.
+    """
+    active = [positive for layer, positive in _positive(subject) if selects(layers, layer)]
+    if not active:
+        raise NothingToActOn(f"no hidden layer whose units can be off matches layers={layers}")
+    return torch.stack([positive.sum() for positive in active]).sum() / sum(positive.numel() for positive in active)
+
+
+def _positive(subject: Subject) -> Iterator[tuple[str, Tensor]]:
+    for units, values in activations(subject.model, subject.inputs).items():
+        if not isinstance(subject.model.get_submodule(units.activation), _NEVER_OFF):
+            yield units.layer, values > 0

@@ -6,7 +6,7 @@ import torch
 from attrs import define, field
 from torch import Tensor
 
-from plastic.core.layers import CReLU
+from plastic.core.layers import CReLU, by_member
 from plastic.core.probe import Probe
 from plastic.core.schedule import Every, Schedule
 from plastic.core.subject import Subject
@@ -34,9 +34,9 @@ def _positive(instance: object, attribute: object, value: tuple[float, ...]) -> 
 class DormantUnits(Probe):
     """Share of units whose score is at most tau (Sokar et al., 2023, arXiv:2302.12902).
 
-    Pooled over the units of a module. `overlap/...` is |now & before| / min(|now|, |before|) with
-    the dormant set of the measurement before; NaN while either is empty, or where the layers that learn
-    are no longer the same.
+    Pooled over the units of a module; each member of an ensemble is a layer of its own. `overlap/...` is
+    |now & before| / min(|now|, |before|) with the dormant set of the measurement before; NaN while
+    either is empty, or where the layers that learn are no longer the same.
 
     Attributes:
         tau: Thresholds; 0 counts units that never fire.
@@ -51,15 +51,15 @@ class DormantUnits(Probe):
 
     def measure(self, subject: Subject) -> Mapping[str, Tensor]:
         """By module and in total, for each tau."""
-        seen = activations(subject.model, subject.inputs)
         per_layer = [
-            (module_of(units.layer), scores(values, mirrored=_mirrored(subject, units.activation)))
-            for units, values in seen.items()
+            (units.layer, scores(member, mirrored=_mirrored(subject, units.activation)))
+            for units, values in activations(subject.model, subject.inputs).items()
+            for member in by_member(subject.model.get_submodule(units.layer), values)
         ]
-        modules = [module for module, score in per_layer for _ in range(score.numel())]
+        modules = [module_of(layer) for layer, score in per_layer for _ in range(score.numel())]
         every = torch.cat([score for _, score in per_layer])
         now = torch.stack([every <= tau for tau in self.tau])
-        layers = " ".join(f"{units.layer}:{score.numel()}" for units, (_, score) in zip(seen, per_layer, strict=True))
+        layers = " ".join(f"{layer}:{score.numel()}" for layer, score in per_layer)
         # an injected head has as many units as the one it replaces, and they are others
         before = torch.zeros_like(now) if self.before is None or self.layers_before != layers else self.before
         self.before, self.layers_before = now, layers

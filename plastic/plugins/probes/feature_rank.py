@@ -6,6 +6,7 @@ import torch
 from attrs import field, frozen
 from torch import Tensor
 
+from plastic.core.layers import by_member
 from plastic.core.options import between
 from plastic.core.probe import Probe
 from plastic.core.schedule import Every, Schedule
@@ -51,8 +52,8 @@ class FeatureRank(Probe):
     """Three ranks of the features [samples, width], each under its own name: srank, effective, stable.
 
     The features of the encoder are its last layer's, flattened; those of a head are what its output
-    layers read (Rainbow: the hidden layer of each stream). Features that vanished, or are not
-    finite, have no rank: NaN.
+    layers read (Rainbow: the hidden layer of each stream). Each member of an ensemble has features of
+    its own, `head.member0/srank` and on. Features that vanished, or are not finite, have no rank: NaN.
 
     Attributes:
         delta: What srank leaves out of the singular values' sum.
@@ -68,16 +69,23 @@ class FeatureRank(Probe):
         hidden = {units.layer for units in unit_graph(subject.model)}
         measured: dict[str, Tensor] = {}
         for units, values in activations(subject.model, subject.inputs).items():
-            if any(module_of(reader) == module_of(units.layer) and reader in hidden for reader in units.readers):
+            if any(module_of(layer) == module_of(units.layer) and layer in hidden for layer in units.downstream):
                 continue  # not the last of its module
-            features = values.flatten(1)
-            # svdvals raises on what is not finite; a run that has come to that ends with its own error
-            singular = torch.linalg.svdvals(torch.where(torch.isfinite(features).all(), features, 0.0))
             path = units.layer.rsplit(".", 1)[0]
-            measured[f"{path}/srank"] = _defined(srank(singular, self.delta), singular)
-            measured[f"{path}/effective_rank"] = _defined(effective_rank(singular), singular)
-            measured[f"{path}/stable_rank"] = stable_rank(singular)
+            members = by_member(subject.model.get_submodule(units.layer), values)
+            for number, features in enumerate(members):
+                of = path if len(members) == 1 else f"{path}.member{number}"
+                measured |= {f"{of}/{kind}": rank for kind, rank in self._ranks(features.flatten(1)).items()}
         return measured
+
+    def _ranks(self, features: Tensor) -> dict[str, Tensor]:
+        # svdvals raises on what is not finite; a run that has come to that ends with its own error
+        singular = torch.linalg.svdvals(torch.where(torch.isfinite(features).all(), features, 0.0))
+        return {
+            "srank": _defined(srank(singular, self.delta), singular),
+            "effective_rank": _defined(effective_rank(singular), singular),
+            "stable_rank": stable_rank(singular),
+        }
 
 
 def _defined(rank: Tensor, singular: Tensor) -> Tensor:

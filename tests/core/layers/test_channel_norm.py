@@ -20,6 +20,14 @@ def test_each_pixel_is_normalised_over_its_channels(memory_format: torch.memory_
     torch.testing.assert_close(norm(x), expected)
 
 
+@pytest.mark.parametrize("shape", [(2, 8, 5), (2, 8, 3, 2, 4)])
+def test_of_signals_and_volumes_each_point_is(shape: tuple[int, ...]) -> None:
+    x = torch.randn(shape)
+    norm = ChannelNorm(8)
+    torch.testing.assert_close(norm(x).flatten(2), norm(x.flatten(2).unsqueeze(-1)).squeeze(-1))
+    torch.testing.assert_close(norm(x).mean(1), torch.zeros(shape[:1] + shape[2:]), atol=1e-6, rtol=0)
+
+
 def test_without_scale_and_shift() -> None:
     norm = ChannelNorm(8, elementwise_affine=False)
     assert list(norm.parameters()) == []

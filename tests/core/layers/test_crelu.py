@@ -15,6 +15,15 @@ def test_both_halves(shape: tuple[int, ...]) -> None:
     assert torch.equal(y[:, 3:], (-x).relu())
 
 
+def test_on_the_last_axis() -> None:
+    x = torch.randn(5, 2, 3)
+    y = CReLU(-1)(x)
+    assert y.shape == (5, 2, 6)
+    for member in range(2):
+        assert torch.equal(y[:, member], CReLU()(x[:, member]))
+    assert repr(CReLU(-1)) == "CReLU(axis=-1)"
+
+
 def test_exactly_half_of_its_entries_are_active() -> None:
     assert ((CReLU()(torch.randn(100, 7)) > 0).float().mean() == 0.5).item()
 

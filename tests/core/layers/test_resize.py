@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from plastic.core.errors import UsageError
-from plastic.core.layers import NoisyLinear, resized, width
+from plastic.core.layers import Conv2d, EnsembleLinear, LecunNormal, Linear, NoisyLinear, Orthogonal, resized, width
 
 
 @pytest.mark.parametrize(
@@ -16,6 +16,10 @@ from plastic.core.layers import NoisyLinear, resized, width
         (nn.Linear(3, 5), (3, 5)),
         (NoisyLinear(3, 5), (3, 5)),
         (nn.Conv2d(4, 8, 3), (4, 8)),
+        (nn.Conv1d(4, 8, 3), (4, 8)),
+        (nn.Conv3d(4, 8, 3), (4, 8)),
+        (nn.ConvTranspose2d(4, 8, 3), (4, 8)),
+        (EnsembleLinear(2, 3, 5), (3, 5)),
     ],
 )
 def test_width(layer: nn.Module, widths: tuple[int, int]) -> None:
@@ -30,6 +34,13 @@ def test_width(layer: nn.Module, widths: tuple[int, int]) -> None:
         lambda inputs, outputs: NoisyLinear(inputs, outputs, 0.3),
         lambda inputs, outputs: nn.Conv2d(inputs, outputs, (3, 5), (2, 1), (1, 0), (1, 2), bias=False),
         lambda inputs, outputs: nn.Conv2d(inputs, outputs, 3, padding="same", padding_mode="circular"),
+        lambda inputs, outputs: nn.Conv1d(inputs, outputs, 3, stride=2, padding=1),
+        lambda inputs, outputs: nn.Conv3d(inputs, outputs, (1, 2, 3), bias=False),
+        lambda inputs, outputs: Linear(inputs, outputs, init=Orthogonal(2.0)),
+        lambda inputs, outputs: Linear(inputs, outputs, init=LecunNormal(), bias=False),
+        lambda inputs, outputs: Conv2d(inputs, outputs, (3, 5), (2, 1), init=Orthogonal(3.0)),
+        lambda inputs, outputs: EnsembleLinear(2, inputs, outputs),
+        lambda inputs, outputs: EnsembleLinear(3, inputs, outputs, Orthogonal(2.0)),
     ],
 )
 def test_resized_is_as_if_it_had_been_made_so(make: Callable[[int, int], nn.Module]) -> None:
@@ -48,6 +59,11 @@ def test_resized_is_as_if_it_had_been_made_so(make: Callable[[int, int], nn.Modu
 def test_a_grouped_convolution_is_refused() -> None:
     with pytest.raises(UsageError, match="no rule for another width of a grouped convolution"):
         resized(nn.Conv2d(4, 8, 3, groups=2), 2, 2)
+
+
+def test_a_transposed_convolution_is_refused() -> None:
+    with pytest.raises(UsageError, match="no rule for another width of ConvTranspose2d"):
+        resized(nn.ConvTranspose2d(4, 8, 3), 4, 6)
 
 
 def test_an_unknown_layer_is_refused_until_it_is_registered() -> None:

@@ -1,5 +1,6 @@
 """CReLU: its values, both ways to keep or double widths, and half of the entries active by construction."""
 
+from copy import deepcopy
 from functools import partial
 
 import pytest
@@ -7,13 +8,15 @@ import torch
 from torch import nn
 
 from plastic.core.addressing import Addressed, refuse_conflicts
-from plastic.core.errors import UsageError
-from plastic.core.layers import CReLU, NoisyLinear
+from plastic.core.errors import NothingToActOn, UsageError
+from plastic.core.layers import Conv2d, CReLU, EnsembleLinear, Linear, NoisyLinear
 from plastic.core.layers.resize import width
+from plastic.core.modules import put
 from plastic.core.schedule import Always
 from plastic.core.unit_graph import unit_graph
 from plastic.plugins.interventions.crelu import ConcatenatedReLU
 from plastic.plugins.probes.active_units import ActiveUnits
+from tests.core.layers.critics import RELU, Actor, Critic, member, pair
 from tests.plugins.learners import ACTIONS, ATOMS, HIDDEN, network, parameters, rainbow, train
 
 make = partial(network, image=(4, 44, 44))  # 2x2 pixels are flattened, four features a channel
@@ -121,13 +124,16 @@ def test_it_trains() -> None:
 
 
 def test_what_it_cannot_do_is_refused() -> None:
-    with pytest.raises(UsageError, match="crelu: no hidden layer matches layers=trunk"):
+    with pytest.raises(NothingToActOn, match="crelu: no hidden layer matches layers=trunk"):
         ConcatenatedReLU(layers="trunk").build(make())
     with pytest.raises(UsageError, match="has 15 units, which cannot be halved; use style=input"):
         ConcatenatedReLU(layers="head").build(make(hidden=15))
     tanh = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
-    with pytest.raises(UsageError, match="crelu replaces ReLU; the activation of 0 is Tanh: leave it out of layers"):
+    message = r"^crelu replaces ReLU, and the hidden layers of layers=whole have Tanh; choose others$"
+    with pytest.raises(NothingToActOn, match=message):
         ConcatenatedReLU().build(tanh)
+    with pytest.raises(NothingToActOn, match="the hidden layers of layers=trunk have Tanh; choose others"):
+        ConcatenatedReLU(layers="trunk").build(Critic())
     with pytest.raises(UsageError, match="activation"):
         refuse_conflicts(
             [
@@ -150,3 +156,43 @@ def test_a_norm_the_network_has_itself_keeps_its_width() -> None:
         ConcatenatedReLU().build(normed())
     model = ConcatenatedReLU(style="input").build(normed())
     assert model(torch.ones(5, 3)).shape == (5, 2)
+
+
+CRITIC = ["encoder.1", "encoder.3", "trunk.0", "head.0", "head.2", "head.4"]
+
+
+@pytest.mark.parametrize(
+    ("style", "expected"),
+    [
+        ("output", [(3, 2), (4, 4), (128, 5), (7, 3), (6, 3), (6, 1)]),
+        ("input", [(3, 4), (8, 8), (256, 5), (7, 6), (12, 6), (12, 1)]),
+    ],
+)
+def test_of_twin_critics_every_relu_is_replaced_and_the_tanh_stays(style: str, expected: list[tuple[int, int]]) -> None:
+    model = ConcatenatedReLU(style=style).build(Critic())  # type: ignore[arg-type]
+    assert [width(model.get_submodule(path)) for path in CRITIC] == expected
+    assert [type(model.get_submodule(path)) for path in CRITIC] == [Conv2d] * 2 + [Linear] + [EnsembleLinear] * 3
+    assert isinstance(model.get_submodule("trunk.2"), nn.Tanh)
+    axes = {path: module.axis for path, module in model.named_modules() if isinstance(module, CReLU)}
+    assert axes == {"encoder.2": 1, "encoder.4": 1, "head.1": -1, "head.3": -1}
+    assert model(*pair()).shape == (16, 2)
+    convolution = model.get_submodule("encoder.3")
+    assert isinstance(convolution, Conv2d)
+    assert convolution.init == RELU
+
+
+@pytest.mark.parametrize("style", ["output", "input"])
+def test_twin_critics_with_it_are_each_one_with_it(style: str) -> None:
+    torch.manual_seed(0)
+    model = ConcatenatedReLU(style=style).build(Critic())  # type: ignore[arg-type]
+    together = model(*pair())
+    for number in range(2):
+        alone = member(deepcopy(model), number)
+        for path in ("head.1", "head.3"):
+            put(alone, path, CReLU())
+        torch.testing.assert_close(alone(*pair()), together[:, number])
+
+
+def test_of_an_actor_too() -> None:
+    model = ConcatenatedReLU(style="input").build(Actor())
+    assert [width(model.get_submodule(f"head.{place}")) for place in (0, 2, 4)] == [(5, 6), (12, 6), (12, 4)]

@@ -10,11 +10,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from plastic.core.addressing import Addressed, refuse_conflicts
-from plastic.core.errors import UsageError
-from plastic.core.layers import ChannelNorm, CReLU, FactorisedNoise
+from plastic.core.errors import NothingToActOn, UsageError
+from plastic.core.layers import ChannelNorm, CReLU, FactorisedNoise, MemberNorm
 from plastic.core.unit_graph import unit_graph
 from plastic.plugins.interventions.crelu import ConcatenatedReLU
 from plastic.plugins.interventions.layer_norm import LayerNorm
+from tests.core.layers.critics import Actor, Critic, pair
 from tests.plugins.learners import ATOMS, HIDDEN, network, parameters, rainbow, train
 
 HIDDEN_LAYERS = ["encoder.0", "encoder.2", "encoder.4", "head.advantage.0", "head.value.0"]  # as they run
@@ -161,9 +162,9 @@ def test_it_trains() -> None:
 
 
 def test_layers_that_are_not_there_are_refused() -> None:
-    with pytest.raises(UsageError, match="layer_norm: no hidden layer matches layers=trunk"):
+    with pytest.raises(NothingToActOn, match="layer_norm: no hidden layer matches layers=trunk"):
         LayerNorm(layers="trunk").build(make())
-    with pytest.raises(UsageError, match=r"layer_norm: no hidden layer matches layers=head\.value\.2"):
+    with pytest.raises(NothingToActOn, match=r"layer_norm: no hidden layer matches layers=head\.value\.2"):
         LayerNorm(layers="head.value.2").build(make())  # an output layer
 
 
@@ -193,3 +194,58 @@ def test_the_function_is_another_only_by_the_norms() -> None:
     expected = value + advantage - advantage.mean(1, keepdim=True)
     with torch.no_grad():
         torch.testing.assert_close(model.eval()(IMAGES), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_layers_with_a_norm_of_their_own_are_left_out() -> None:
+    for make_network, layers in (
+        (Critic, ["encoder.1", "encoder.3", "head.0", "head.2"]),
+        (Actor, ["head.0", "head.2"]),
+    ):
+        before = {units.layer: units.norms for units in unit_graph(make_network())}
+        assert [layer for layer, norms in before.items() if norms] == ["trunk.0"]
+        model = LayerNorm().build(make_network())
+        after = {units.layer: units.norms for units in unit_graph(model)}
+        assert after.pop("trunk.0") == before["trunk.0"]
+        assert list(after) == layers
+        assert all(len(norms) == 1 for norms in after.values())
+
+
+def test_where_every_layer_has_a_norm_already_it_is_refused() -> None:
+    message = r"^layer_norm: every hidden layer of layers=trunk has a norm already; choose others$"
+    with pytest.raises(NothingToActOn, match=message):
+        LayerNorm(layers="trunk").build(Critic())
+    with pytest.raises(NothingToActOn, match="layers=whole has a norm already"):
+        LayerNorm().build(LayerNorm().build(Actor()))
+
+
+@pytest.mark.parametrize("affine", [True, False])
+def test_of_twin_critics_each_has_a_norm_of_its_own(affine: bool) -> None:
+    torch.manual_seed(0)
+    model = LayerNorm(affine=affine).build(Critic())
+    norms = [module for module in model.get_submodule("head").modules() if isinstance(module, MemberNorm)]
+    assert len(norms) == 2
+    for norm in norms:
+        for parameter in norm.parameters():
+            nn.init.normal_(parameter, 1.0, 0.2)
+    seen: list[Tensor] = []
+    first = model.get_submodule("head.0")
+    first.register_forward_hook(lambda module, given, output: seen.append(given[0]))
+    values = model(*pair())
+    layers = [model.get_submodule(f"head.{place}") for place in (0, 2, 4)]
+    for number in range(2):
+        (x,) = seen
+        for place, layer in enumerate(layers):
+            x = F.linear(x, layer.weight[number], layer.bias[number])  # type: ignore[index]
+            if place < 2:
+                weight, bias = norms[place].weight, norms[place].bias
+                scale, shift = (None, None) if weight is None or bias is None else (weight[number], bias[number])
+                x = F.layer_norm(x, (6,), scale, shift, 1e-6).relu()
+        torch.testing.assert_close(values[:, number], x.squeeze(1))
+
+
+def test_with_crelu_a_members_norm_has_half_the_units() -> None:
+    model = LayerNorm().build(ConcatenatedReLU().build(Critic()))
+    norm = model.get_submodule("head.1.0")
+    assert isinstance(norm, MemberNorm)
+    assert norm.units == 3
+    assert model(*pair()).shape == (16, 2)

@@ -1,16 +1,21 @@
 """Active units: counted by hand, for linear layers and convolutions, without what is not meant."""
 
+from collections.abc import Mapping
+
 import pytest
 import torch
 from torch import Tensor, nn
 
+from plastic.core.errors import NothingToActOn
 from plastic.core.learner import Learner
 from plastic.core.schedule import Always, At, Every
+from plastic.core.subject import Subject
 from plastic.plugins.interventions.crelu import ConcatenatedReLU
 from plastic.plugins.interventions.layer_norm import LayerNorm
 from plastic.plugins.interventions.plasticity_injection import PlasticityInjection
-from plastic.plugins.probes.active_units import ActiveUnits
+from plastic.plugins.probes.active_units import ActiveUnits, active_fraction
 from tests.plugins.learners import Parts, assert_it_only_looks, learner_of, linear, measure, rainbow, train
+from tests.plugins.probes import critics
 
 
 def probed(model: nn.Module, inputs: Tensor) -> Learner:
@@ -97,3 +102,37 @@ def test_noise_is_off_and_the_observations_are_not_augmented() -> None:
 
 def test_it_only_looks() -> None:
     assert_it_only_looks(ActiveUnits(when=Always()))
+
+
+def test_twin_critics_are_counted_as_the_two_they_are() -> None:
+    model = critics.critic()
+    measured = critics.probed(model, ActiveUnits(when=Always()))
+    one, two = critics.values_one_by_one(model)
+    heads = [values[layer] for values in (one, two) for layer in ("head.0", "head.2")]
+    active = sum(int(values[b, u] > 0) for values in heads for b in range(16) for u in range(6))
+    alive = sum(any(values[b, u] > 0 for b in range(16)) for values in heads for u in range(6))
+    assert measured["active_units/head"] == pytest.approx(active / (2 * 2 * 16 * 6))
+    assert measured["active_units/alive/head"] == pytest.approx(alive / 24)
+    assert alive <= 24 - 6
+    encoder = [one["encoder.1"], one["encoder.3"]]
+    active += sum(int((values > 0).sum()) for values in encoder)
+    assert measured["active_units/total"] == pytest.approx(active / (384 + sum(values.numel() for values in encoder)))
+    assert {key.rsplit("/", 1)[1] for key in measured} == {"encoder", "head", "total"}  # the trunk's tanh is left out
+
+
+def test_the_fraction_of_chosen_layers() -> None:
+    class Looking(ActiveUnits):
+        def measure(self, subject: Subject) -> Mapping[str, Tensor]:
+            with pytest.raises(NothingToActOn, match="no hidden layer whose units can be off matches layers=trunk"):
+                active_fraction(subject, "trunk")
+            return {layers: active_fraction(subject, layers) for layers in ("head", "whole", "head.2+encoder")}
+
+    model = critics.critic()
+    measured = critics.probed(model, ActiveUnits(when=Always()))
+    chosen = critics.probed(model, Looking(when=Always()))
+    assert chosen["active_units/head"] == pytest.approx(measured["active_units/head"])
+    assert chosen["active_units/whole"] == pytest.approx(measured["active_units/total"])
+    one, two = critics.values_one_by_one(model)
+    of = [one["encoder.1"], one["encoder.3"], one["head.2"], two["head.2"]]
+    active, entries = sum(int((v > 0).sum()) for v in of), sum(v.numel() for v in of)
+    assert chosen["active_units/head.2+encoder"] == pytest.approx(active / entries)

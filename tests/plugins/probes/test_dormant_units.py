@@ -7,13 +7,17 @@ import torch
 from torch import Tensor, nn
 
 from plastic.core.errors import UsageError
+from plastic.core.layers import by_member
 from plastic.core.learner import Learner
 from plastic.core.options import build
 from plastic.core.schedule import Always, At
+from plastic.core.unit_graph import activations
 from plastic.plugins.interventions.crelu import ConcatenatedReLU
 from plastic.plugins.interventions.plasticity_injection import PlasticityInjection
 from plastic.plugins.probes.dormant_units import DormantUnits, scores
+from tests.core.layers.critics import pair
 from tests.plugins.learners import Parts, assert_it_only_looks, learner_of, linear, measure, rainbow
+from tests.plugins.probes import critics
 
 ONE = torch.ones(1, 1)
 
@@ -179,3 +183,35 @@ def test_a_slow_count_agrees() -> None:
     measured = measure(learner_of(lambda: model, inputs, None, DormantUnits(tau=(0.3,), when=Always())))
     assert measured["dormant_units/total/tau=0.3"] == pytest.approx(dormant / 12)
     assert 0 < dormant < 12
+
+
+@pytest.mark.parametrize("crelu", [False, True])
+def test_each_of_twin_critics_is_measured_against_its_own_mean(crelu: bool) -> None:
+    model = critics.critic()
+    if crelu:
+        model = ConcatenatedReLU(layers="head", style="input").build(model)
+        with torch.no_grad():
+            for path in ("head.0", "head.2"):
+                model.get_parameter(f"{path}.weight")[0] *= 20
+                model.get_parameter(f"{path}.weight")[:, 1] = 0.0
+                model.get_parameter(f"{path}.bias").zero_()
+    measured = critics.probed(model, DormantUnits(tau=(0.3,), when=Always()))
+    dormant, against_all = 0, 0
+    if crelu:
+        together = {units.layer: values for units, values in activations(model, pair()).items()}
+        members = {path: by_member(model.get_submodule(path), together[path]) for path in ("head.0", "head.2")}
+    else:
+        one, two = critics.values_one_by_one(model)
+        members = {path: (one[path], two[path]) for path in ("head.0", "head.2")}
+    for both in members.values():
+        sizes = []
+        for values in both:
+            assert values.shape == (16, 12 if crelu else 6)
+            halves = [values[:, :6], values[:, 6:]] if crelu else [values]
+            sizes.append([sum(float(half[b, u].abs()) for b in range(16) for half in halves) for u in range(6)])
+        for own in sizes:
+            dormant += sum(size <= 0.3 * sum(own) / 6 for size in own)
+            against_all += sum(size <= 0.3 * sum(map(sum, sizes)) / 12 for size in own)
+    assert measured["dormant_units/head/tau=0.3"] == pytest.approx(dormant / 24)
+    assert dormant != against_all
+    assert 0 < dormant < 24

@@ -14,6 +14,7 @@ from plastic.core.streams import generator
 from plastic.plugins.interventions.plasticity_injection import PlasticityInjection
 from plastic.plugins.probes.feature_rank import FeatureRank, effective_rank, srank, stable_rank
 from tests.plugins.learners import Parts, assert_it_only_looks, learner_of, linear, measure, rainbow
+from tests.plugins.probes import critics
 
 
 def probed(model: nn.Module, inputs: Tensor, delta: float = 0.01) -> dict[str, float]:
@@ -102,6 +103,25 @@ def test_layers_before_the_last_of_a_module_are_no_features() -> None:
     assert list(measured.values()) == pytest.approx([1.0] * 6, abs=1e-3)  # all features are multiples of one number
 
 
+class Joined(nn.Module):
+    """Two layers, side by side, and one that reads both."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one = nn.Sequential(linear([[1.0]]), nn.ReLU())
+        self.two = nn.Sequential(linear([[2.0]]), nn.ReLU())
+        self.last = nn.Sequential(linear([[1.0, 1.0]] * 3), nn.ReLU())
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.last(torch.cat((self.one(x), self.two(x)), 1))
+        return y
+
+
+def test_layers_that_are_joined_before_the_last_are_no_features_either() -> None:
+    measured = probed(Parts(Joined(), linear([[1.0] * 3])), torch.rand(8, 1) + 1)
+    assert {key.rsplit("/", 1)[0] for key in measured} == {"feature_rank/encoder.last"}
+
+
 def test_features_that_vanished_have_no_rank() -> None:
     model = Parts(nn.Sequential(linear([[-1.0], [-1.0]]), nn.ReLU()), linear([[1.0, 1.0]]))
     measured = probed(model, torch.ones(3, 1))
@@ -130,3 +150,22 @@ def test_delta_is_a_share() -> None:
 
 def test_it_only_looks() -> None:
     assert_it_only_looks(FeatureRank(when=Always()))
+
+
+def test_each_of_twin_critics_has_features_of_its_own() -> None:
+    model = critics.critic()
+    measured = critics.probed(model, FeatureRank(when=Always()))
+    one, two = critics.values_one_by_one(model)
+    features = {
+        "encoder": one["encoder.3"].flatten(1),
+        "trunk": one["trunk.0"],
+        "head.member0": one["head.2"],
+        "head.member1": two["head.2"],
+    }
+    assert {key.split("/")[1] for key in measured} == features.keys()
+    for name, values in features.items():
+        singular = torch.linalg.svdvals(values)
+        assert measured[f"feature_rank/{name}/srank"] == int(srank(singular))
+        assert measured[f"feature_rank/{name}/effective_rank"] == pytest.approx(effective_rank(singular).item())
+        assert measured[f"feature_rank/{name}/stable_rank"] == pytest.approx(stable_rank(singular).item())
+    assert measured["feature_rank/head.member0/srank"] > measured["feature_rank/head.member1/srank"]
