@@ -23,7 +23,7 @@ _SMALLEST_IMAGE = 36
 
 @frozen
 class Gymnasium(EnvFamily):
-    """Any registered Gymnasium environment but Atari, its rewards and time limit as they are.
+    """Any other registered Gymnasium environment, its rewards and time limit as they are.
 
     Observations of bytes with an image's axes, both sides at least 36, stay bytes, channels first. Everything
     else becomes one float32 vector: boxes flattened, discrete values one-hot, dictionaries and tuples in a

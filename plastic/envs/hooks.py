@@ -3,10 +3,11 @@
 from plastic.core.environment import EnvFamily
 from plastic.core.hookspecs import hookimpl
 from plastic.envs.atari import Atari
+from plastic.envs.dm_control import DmControl
 from plastic.envs.gymnasium_family import Gymnasium
 
 
 @hookimpl
 def plastic_envs() -> list[type[EnvFamily]]:
-    """Atari, and whatever else Gymnasium knows."""
-    return [Atari, Gymnasium]
+    """Atari, the DeepMind Control suite, and whatever else Gymnasium knows."""
+    return [Atari, DmControl, Gymnasium]
