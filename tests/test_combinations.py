@@ -188,7 +188,7 @@ def training(trial: Trial) -> dict[str, Any]:
     parts |= {f"target.{name}": value for name, value in state["copies"]["target"].items()}
     parts |= {f"moments.{name}": learner.optimizer.state.get(p, {}) for name, p in learner.params.items()}
     parts |= {f"agent.{name}": value for name, value in trial.agent.state_dict().items()}
-    parts |= {name: state[name] for name in ("updates", "noise", "augmentation", "bad_update", "sums", "terms")}
+    parts |= {name: state[name] for name in ("updates", "noise", "augmentation", "finite", "sums", "terms")}
     counted = [plugin for plugin in trial.plugins if plugin.name in NAMES and plugin.name != "swa"]
     parts |= {f"plugin.{plugin.name}": plugin_state(plugin) for plugin in counted}
     return parts

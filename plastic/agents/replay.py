@@ -377,6 +377,10 @@ class Replay:
     def _windows(self, index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Of the windows that start at `index`: returns [B], discounts [B], rows [B] to bootstrap from."""
         n = self._n_step
+        if n == 1:  # the same in a quarter of the operations: what is drawn goes on or is terminal
+            goes_on = self._goes_on.index_select(0, index)
+            last = (index + goes_on) % self.capacity
+            return self._reward.index_select(0, index), goes_on * self._powers[1], last
         rows = ((index[:, None] + self._ahead) % self.capacity).view(-1)
         rewards = self._reward.index_select(0, rows).view(-1, n)
         # reached[:, k]: the episode goes on from the start to k + 1 rows ahead. The row beyond a terminal

@@ -102,7 +102,7 @@ class Learner:
                 _refuse_missing_knobs(plugin, self.knobs)
         self._noise = generator(seed, name, "noise", device=self.device)
         self._augmentation = generator(seed, name, "augmentation", device=self.device)
-        self._bad_update = torch.full((), -1, dtype=torch.long, device=self.device)
+        self._finite = torch.zeros((), dtype=torch.long, device=self.device)  # updates before the first bad one
         self._sums: dict[str, Tensor] = {}
         self._terms: dict[str, int] = {}
         keep_freed_memory()
@@ -221,17 +221,19 @@ class Learner:
                 modifier.after_step(self._detached(), self.optimizer.param_groups[0]["lr"])
 
     def _note(self, losses: Tensor, norms: Sequence[Tensor]) -> None:
-        loss = losses.mean()
-        now = torch.full_like(self._bad_update, self.updates)
-        first = (self._bad_update < 0) & ~torch.isfinite(sum(norms, loss))
-        self._bad_update = torch.where(first, now, self._bad_update)
-        self._add("loss", loss)
+        self._add("loss", losses.mean())
         for key, value in self.objective.notes().items():
             self._add(key, value)
         if norms:
             self._add("gradient_norm", norms[0])
         if len(norms) > 1:  # where a modifier evaluated elsewhere (SAM), the norm of what was stepped with
             self._add("gradient_norm_last", norms[-1])
+        # what is not finite stays in a sum, and minus itself it is not 0; torch.isfinite is four operations
+        total = sum(
+            (self._sums[key] for key in ("gradient_norm", "gradient_norm_last") if key in self._sums),
+            self._sums["loss"],
+        )
+        self._finite += (total - total) == 0
 
     def _add(self, key: str, value: Tensor) -> None:
         self._sums[key] = self._sums[key] + value if key in self._sums else value
@@ -250,11 +252,11 @@ class Learner:
         Waits for the device. The weights are looked at as well, because no loss has seen yet what the
         last step and the edits after it made of them.
         """
-        update = int(self._bad_update)
-        if update >= 0:
-            return update
-        finite = torch.stack([parameter.isfinite().all() for parameter in self.params.values()])
-        return None if bool(finite.all()) else self.updates
+        finite = int(self._finite)
+        if finite < self.updates:
+            return finite + 1
+        weights = torch.stack([parameter.isfinite().all() for parameter in self.params.values()])
+        return None if bool(weights.all()) else self.updates
 
     # ---------------------------------------------------------------- looking and writing
 
@@ -459,7 +461,7 @@ class Learner:
             "plugins": [plugin_state(plugin) for plugin in self.plugins],
             "noise": self._noise.get_state(),
             "augmentation": self._augmentation.get_state(),
-            "bad_update": self._bad_update,
+            "finite": self._finite,
             "sums": dict(self._sums),
             "terms": dict(self._terms),
         }
@@ -484,7 +486,7 @@ class Learner:
             load_plugin_state(plugin, values, self.device)
         self._noise.set_state(state["noise"])
         self._augmentation.set_state(state["augmentation"])
-        self._bad_update = state["bad_update"].to(self.device)
+        self._finite = state["finite"].to(self.device, copy=True)
         self._sums = {key: value.to(self.device) for key, value in state["sums"].items()}
         self._terms = dict(state["terms"])
 
