@@ -1,0 +1,1 @@
+"""What agents with an actor and twin critics share."""

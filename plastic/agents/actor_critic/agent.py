@@ -1,0 +1,231 @@
+"""What agents with an actor and twin critics do alike: hyperparameters, replay, acting, checkpoints."""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from attrs import define, field
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from plastic.agents.actions import Actions
+from plastic.agents.actor_critic import networks
+from plastic.agents.actor_critic.networks import Actor, Critic
+from plastic.agents.augmentation import to_float
+from plastic.agents.replay import Replay
+from plastic.core.agent import Act, Agent, Site, observations_of
+from plastic.core.errors import UsageError
+from plastic.core.evaluating import evaluating
+from plastic.core.layers import Initialiser
+from plastic.core.learner import Knobs, Learner
+from plastic.core.modifier import MakeOptimizer
+from plastic.core.objective import Objective
+from plastic.core.options import between
+from plastic.core.streams import generator
+
+_positive = between(0, above=True)
+_count = between(1)
+
+
+@define(eq=False)
+class ActorCritic(Agent):
+    """An agent of continuous actions: a learner of twin critics, which owns the encoder, and one of an actor."""
+
+    hidden: int = field(default=256, validator=_count)
+    encoder: networks.Encoder = "drq"
+    n_step: int = field(default=1, validator=_count)
+    discount: float = field(default=0.99, validator=between(0, 1))
+    batch_size: int = field(default=256, validator=_count)
+    replay_ratio: float = field(default=1.0, validator=_positive)
+    replay_capacity: int = field(default=1_000_000, validator=_count)
+    learning_starts: int = field(default=10_000, validator=_count)
+    learning_rate: float = field(default=3e-4, validator=between(0))
+    target_rate: float = field(default=0.005, validator=between(0, 1, above=True))
+    augmentation: bool = True
+    shift: int = field(default=4, validator=between(0))
+    probe_batch: int = field(default=512, validator=_count)
+
+    learners: Mapping[str, Learner] = field(init=False)
+    knobs: Knobs = field(init=False)
+    _site: Site = field(init=False)
+    _actions: Actions = field(init=False)
+    _replay: Replay = field(init=False)
+    _dtype: torch.dtype = field(init=False)  # of the observations as the replay keeps them
+    _features: int = field(init=False)  # that the encoder gives
+    _batches: torch.Generator = field(init=False)
+    _exploration: torch.Generator = field(init=False)
+
+    @property
+    @abstractmethod
+    def _initialiser(self) -> Initialiser:
+        """Of the heads."""
+
+    @abstractmethod
+    def _outputs(self, actions: int) -> int:
+        """How many numbers the actor's head gives."""
+
+    @abstractmethod
+    def _learners(self) -> Mapping[str, Learner]:
+        """In the order they update."""
+
+    @abstractmethod
+    def _explore(self, outputs: Tensor) -> Tensor:
+        """Actions [N, A] in training, from the actor's outputs."""
+
+    @abstractmethod
+    def _exploit(self, outputs: Tensor) -> Tensor:
+        """Actions [N, A] in evaluation."""
+
+    def begin(self, site: Site) -> None:
+        """See `Agent.begin`."""
+        self._actions = Actions.of(site.action_space, self.name)
+        self._site = site
+        shape = site.observation_space.shape
+        if not self._images and len(shape) != 1:
+            raise UsageError(
+                f"{self.name} reads vectors, or images of bytes; this environment gives "
+                f"{site.observation_space.dtype} of shape {shape}: flatten them"
+            )
+        self._dtype = torch.uint8 if site.observation_space.dtype == np.uint8 else torch.float32
+        self.knobs = {
+            "replay_ratio": self.replay_ratio,
+            "learning_rate": self.learning_rate,
+            "n_step": self.n_step,
+            "discount": self.discount,
+        }
+        if self._images:
+            self.knobs["augmentation"] = self.augmentation
+        self._batches = generator(site.seed, "replay", device=site.device)
+        self._exploration = generator(site.seed, "exploration")
+        self._replay = Replay(
+            capacity=self.replay_capacity,
+            observation_shape=shape,
+            dtype=self._dtype,
+            frame_stack=site.frame_stack,
+            frame_pad=site.frame_pad,
+            n_step=self.n_step,
+            discount=self.discount,
+            priority_exponent=0.0,
+            device=site.device,
+            action_shape=(self._actions.dimensions,),
+            action_dtype=torch.float32,
+        )
+        self.learners = self._learners()
+
+    def _learner(self, name: str, make: Any, objective: Objective) -> Learner:
+        return Learner(
+            name,
+            make,
+            objective,
+            self._optimizer(),
+            plugins=self._site.plugins[name],
+            clock=self._site.clock,
+            seed=self._site.seed,
+            device=self._site.device,
+            knobs=self.knobs,
+        )
+
+    def _optimizer(self) -> MakeOptimizer:
+        return partial(torch.optim.Adam, lr=self.learning_rate, fused=True)
+
+    def _critic(self, objective: Objective) -> Learner:
+        """The critics' learner, with its target and the copy of the encoder that the actor reads."""
+        learner = self._learner("critic", self._critic_network, objective)
+        learner.follow("target", rate=self.target_rate)
+        encoder = learner.follow("actor_encoder", rate=1, path="encoder")
+        # as the plugins have made it: with CReLU an encoder may give twice as many
+        self._features = networks.features_of(encoder, self._site.observation_space.shape)
+        return learner
+
+    def _critic_network(self) -> Critic:
+        shape = self._site.observation_space.shape
+        encoder: nn.Module = networks.image_encoder(self.encoder, shape[0]) if self._images else nn.Identity()
+        trunk, latent = self._trunk(networks.features_of(encoder, shape))
+        inputs = latent + self._actions.dimensions
+        return Critic(encoder, trunk, networks.critic_head(inputs, self.hidden, self._initialiser))
+
+    def _actor_network(self) -> Actor:
+        trunk, latent = self._trunk(self._features)
+        outputs = self._outputs(self._actions.dimensions)
+        return Actor(trunk, networks.actor_head(latent, self.hidden, outputs, self._initialiser))
+
+    def _trunk(self, features: int) -> tuple[nn.Module, int]:
+        """What stands before a head, and how many numbers come out of it."""
+        if self._images:
+            return networks.trunk(self.encoder, features), networks.LATENT
+        return nn.Identity(), features
+
+    @property
+    def _images(self) -> bool:
+        return observations_of(self._site.observation_space) == "image"
+
+    # ---------------------------------------------------------------- acting
+
+    def start_episode(self, observation: NDArray[Any]) -> None:
+        """See `Agent.start_episode`."""
+        self._replay.start(observation)
+
+    def act(self, observation: NDArray[Any]) -> NDArray[np.float32]:
+        """A uniform action until learning starts, then one of the actor's."""
+        if self._site.clock.now.agent_steps < self.learning_starts:
+            action = torch.rand(1, self._actions.dimensions, generator=self._exploration) * 2 - 1
+        else:
+            action = self._act(observation[None], evaluation=False)
+        return self._actions.to_env(action[0].numpy())
+
+    def observe(self, action: Any, reward: float, observation: NDArray[Any], terminated: bool, truncated: bool) -> None:
+        """See `Agent.observe`."""
+        self._replay.add(self._actions.from_env(action), reward, observation, terminated, truncated)
+
+    def policy(self, generator: torch.Generator) -> Act:
+        """Without exploration; nothing is drawn."""
+
+        def act(observations: NDArray[Any]) -> NDArray[Any]:
+            return self._actions.to_env(self._act(observations, evaluation=True).numpy())
+
+        return act
+
+    @torch.no_grad()
+    def _act(self, observations: NDArray[Any], *, evaluation: bool) -> Tensor:
+        actor, encoder = self._acting(evaluation)
+        kept = torch.from_numpy(observations).to(self._site.device, self._dtype)
+        with evaluating(actor, encoder):
+            outputs = actor(encoder(to_float(kept, channels_last=True)))
+        return (self._exploit(outputs) if evaluation else self._explore(outputs)).cpu()
+
+    def _acting(self, evaluation: bool) -> tuple[nn.Module, nn.Module]:
+        critic, actor = self.learners["critic"], self.learners["actor"]
+        model, encoder = actor.model, critic.copies["actor_encoder"]
+        if evaluation and actor.evaluation is not None:
+            model = actor.copies[actor.evaluation]
+        if evaluation and critic.evaluation is not None:
+            encoder = critic.copies[critic.evaluation].get_submodule("encoder")
+        return model, encoder
+
+    # ---------------------------------------------------------------- updates and checkpoints
+
+    def _batch(self) -> Any:
+        if self.knobs["n_step"] != self._replay.n_step:
+            self._replay.n_step = int(self.knobs["n_step"])
+        if self.knobs["discount"] != self._replay.discount:
+            self._replay.discount = self.knobs["discount"]
+        return self._replay.sample(self.batch_size, 1.0, self._batches)
+
+    def state_dict(self) -> dict[str, Any]:
+        """See `Agent.state_dict`."""
+        return {
+            "replay": self._replay.state_dict(),
+            "batches": self._batches.get_state(),
+            "exploration": self._exploration.get_state(),
+            "knobs": dict(self.knobs),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """See `Agent.load_state_dict`."""
+        self._replay.load_state_dict(state["replay"])
+        self._batches.set_state(state["batches"])
+        self._exploration.set_state(state["exploration"])
+        self.knobs.update(state["knobs"])
