@@ -102,12 +102,35 @@ def _presets(registry: Registry, name: str) -> str:
 
 
 def _differences(preset: Preset) -> str:
-    settings = [f"`{name}={_typed(value)}`" for name, value in preset.settings.items()]
-    return ", ".join([*settings, *(f"`{_chosen(one)}`" for one in preset.plugins)]) or "the defaults"
+    pictures = [one for family in preset.environment.values() for one in _settings(family)]
+    return ", ".join([*pictures, *_settings(preset.settings), *(f"`{_chosen(one)}`" for one in preset.plugins)]) or (
+        "the defaults"
+    )
+
+
+def _settings(settings: Mapping[str, object]) -> list[str]:
+    return [f"`{name}={_typed(value)}`" for name, value in settings.items()]
+
+
+def _values(registry: Registry, name: str) -> str:
+    """Options of plugins that presets and tasks set where such a plugin is chosen, and settings of tasks."""
+    agent: type[Agent] = _known(registry, "agent")[name].cls
+    rows = [
+        *((f"`--preset {preset}`", _where_chosen(one.values)) for preset, one in agent.presets.items() if one.values),
+        *(
+            (f"`{task}`", ", ".join([*_settings(one.settings), *filter(None, [_where_chosen(one.values)])]))
+            for task, one in agent.tasks.items()
+        ),
+    ]
+    return _table(("where", "what holds there unless you say otherwise"), rows)
+
+
+def _where_chosen(values: Mapping[str, Mapping[str, object]]) -> str:
+    return ", ".join(f"`{_chosen(Chosen(plugin, options))}`" for plugin, options in values.items())
 
 
 def _chosen(one: Chosen) -> str:
-    options = ",".join(f"{name}={_typed(value)}" for name, value in one.options.items())
+    options = ",".join(f"{name}={_typed(value)}" for name, value in one.written.items())
     return f"{one.name}:{options}" if options else one.name
 
 
@@ -136,6 +159,7 @@ _TABLES: Mapping[str, Callable[..., str]] = {
     "run": lambda registry: _options_table(Settings),
     "plugins": _plugins,
     "presets": _presets,
+    "values": _values,
 }
 
 if __name__ == "__main__":

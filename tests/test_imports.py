@@ -135,7 +135,7 @@ def test_the_rule_itself(importer: str, imported: str, allowed: bool) -> None:
     assert (refusal(importer, imported) is None) == allowed
 
 
-HEAVY = ("torch", "gymnasium", "ale_py", "matplotlib")  # 0.2 to 2 seconds each
+HEAVY = ("torch", "gymnasium", "ale_py", "matplotlib", "dm_control", "mujoco")  # 0.2 to 2 seconds each
 
 
 @pytest.mark.parametrize(

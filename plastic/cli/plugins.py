@@ -1,5 +1,6 @@
 """`plastic plugins`: what is installed, and what each plugin does and can be told."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from cyclopts import App
@@ -7,7 +8,7 @@ from cyclopts import App
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from plastic.core.plugin import Plugin
+    from plastic.core.plugin import Plugin, Reach
 
 _SCHEDULES = (
     "A schedule is a number of updates ({meaning}), always, never, "
@@ -43,6 +44,13 @@ def table() -> int:
     return 0
 
 
+_REACH: "Mapping[Reach, str]" = {
+    "networks": "every network it finds something in, or those that on=NAME says",
+    "main": "the agent's main network (a critic), or the one that on=NAME says",
+    "everything": "every network and the temperature, or what on=NAME says",
+}
+
+
 @plugins.command
 def show(name: str, /) -> int:
     """Show all about one plugin: what it does, its options, what it claims and changes.
@@ -68,11 +76,13 @@ def _head(cls: "type[Plugin]", package: str) -> "RenderableType":
     from plastic.cli.describe import kind
     from plastic.cli.plan import facts
 
+    claimed = ", ".join(sorted(cls.claims | cls.turns))
     return facts(
         [
             ("plugin", cls.name),
             ("kind", kind(cls)),
-            ("claims", ", ".join(sorted(cls.claims)) or "nothing: it goes with every other plugin, and with itself"),
+            ("acts on", _REACH[cls.reach]),
+            ("claims", claimed or "nothing: it goes with every other plugin, and with itself"),
             ("changes", ", ".join(sorted(cls.changes)) or "nothing"),
             ("package", package),
         ]

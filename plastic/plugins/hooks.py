@@ -4,6 +4,8 @@ from plastic.core.hookspecs import hookimpl
 from plastic.core.intervention import PlasticityIntervention
 from plastic.core.modifier import OptimizerModifier
 from plastic.core.probe import Probe
+from plastic.plugins.interventions.adaptive_rr import AdaptiveReplayRatio
+from plastic.plugins.interventions.augmentation import Augmentation
 from plastic.plugins.interventions.crelu import ConcatenatedReLU
 from plastic.plugins.interventions.layer_norm import LayerNorm
 from plastic.plugins.interventions.plasticity_injection import PlasticityInjection
@@ -27,8 +29,16 @@ def plastic_modifiers() -> list[type[OptimizerModifier]]:
 
 @hookimpl
 def plastic_interventions() -> list[type[PlasticityIntervention]]:
-    """Layer norm, CReLU, reset, shrink and perturb, injection."""
-    return [LayerNorm, ConcatenatedReLU, Reset, ShrinkPerturb, PlasticityInjection]
+    """What changes the network, and what turns the run's knobs."""
+    return [
+        LayerNorm,
+        ConcatenatedReLU,
+        Reset,
+        ShrinkPerturb,
+        PlasticityInjection,
+        AdaptiveReplayRatio,
+        Augmentation,
+    ]
 
 
 @hookimpl
