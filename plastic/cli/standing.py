@@ -32,7 +32,7 @@ class Standing(Listener):
         self.steps = 0
         self.total = 0
         self.updates = 0
-        self.loss: float | None = None
+        self.loss = ""  # the main learner's, in words
 
     def changed(self) -> None:
         """A look was taken, or the phase is another."""
@@ -77,8 +77,8 @@ class Standing(Listener):
         if record["kind"] == "episode":
             self._scores.append(record["score"])
         elif record["kind"] == "train":
-            losses = [value for key, value in record.items() if key.endswith("loss")]
-            self.loss = losses[0] if losses else None
+            losses = (f"{key.replace('/', ' ')} {record[key]:.3g}" for key in record if key.endswith("loss"))
+            self.loss = next(losses, "")
 
     def evaluating(self, run: "Run", games: int) -> None:
         """Say so; the pace begins anew after it."""
@@ -111,7 +111,7 @@ class Standing(Listener):
         if self._scores:
             mean = sum(self._scores) / len(self._scores)
             known += [f"last game {score(self._scores[-1])}", f"mean of {len(self._scores)} {score(mean)}"]
-        if self.loss is not None:
-            known.append(f"loss {self.loss:.3g}")
+        if self.loss:
+            known.append(self.loss)
         known.append(count(self.updates, "update"))
         return known

@@ -89,7 +89,12 @@ def _environment(
     named = agent.presets.get(preset)
     own = {} if named is None else named.environment.get(family.name, {})
     if made is None or own:
-        made = _made(family, {**own, **said}, task)
+        try:
+            made = _made(family, {**own, **said}, task)
+        except UsageError:
+            if own.items() <= {**own, **said}.items():
+                raise
+            made = _made(family, said, task)  # the user overrode what the preset is for: let that be said, not this
     return *made, preset
 
 

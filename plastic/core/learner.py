@@ -148,6 +148,8 @@ class Learner:
             yield
         except NothingToActOn as error:
             error.plugin, error.learner = plugin, self.name
+            if plugin.name not in str(error):
+                error.args = (f"{plugin.name}: {error}",)
             raise
 
     def _detached(self) -> Parameters:

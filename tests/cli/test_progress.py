@@ -16,7 +16,7 @@ from plastic.core.schedule import Counts
 def half_way() -> Standing:
     standing = Standing(lambda: 0.0)
     standing.phase, standing.steps, standing.total, standing.updates = "training", 50_000, 100_000, 48_001
-    standing.loss = 1.25
+    standing.loss = "loss 1.25"
     for score in (-21.0, -20.0):
         standing.recorded({"kind": "episode", "score": score})
     return standing

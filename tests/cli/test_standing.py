@@ -98,6 +98,12 @@ def test_games_of_an_earlier_session_count(tmp_path: Path) -> None:
     assert standing.facts() == ["500 of 1,000 steps", "last game 7", "mean of 1 7", "loss 0.123", "100 updates"]
 
 
+def test_of_several_losses_the_main_learners_is_shown_under_its_name() -> None:
+    standing = Watched()
+    standing.recorded({"kind": "train", "critic/value": 1.0, "critic/loss": 0.5, "actor/loss": -3.0})
+    assert "critic loss 0.5" in standing.facts()
+
+
 def test_a_loss_that_is_not_known_is_not_shown(tmp_path: Path) -> None:
     standing = Watched()
     standing.recorded({"kind": "train", "gradient_norm": 1.0})

@@ -117,7 +117,9 @@ class Rainbow(Agent):
     def begin(self, site: Site) -> None:
         """See `Agent.begin`."""
         if not isinstance(site.action_space, gymnasium.spaces.Discrete):
-            raise UsageError(f"rainbow needs discrete actions; this environment has {site.action_space}")
+            raise UsageError(
+                f"rainbow needs discrete actions; this environment has {site.action_space}: sac takes continuous ones"
+            )
         if site.action_space.start:
             raise UsageError(f"rainbow needs actions counted from 0; this environment has {site.action_space}")
         self._site = site

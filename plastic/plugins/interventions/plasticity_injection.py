@@ -18,7 +18,8 @@ from plastic.core.plugin import LIVE
 from plastic.core.schedule import At, Schedule
 from plastic.core.selection import matching, selects
 from plastic.core.subject import Subject
-from plastic.core.unit_graph import activations, unit_graph
+from plastic.core.unit_graph import unit_graph
+from plastic.plugins.probes.active_units import active_fraction
 
 
 class Injected(nn.Module):
@@ -122,11 +123,8 @@ class PlasticityInjection(PlasticityIntervention):
                 growth = 2.0 if self.threshold is None else self.threshold
                 return self.norm is not None and bool(self._norm(subject.model) >= growth * self.norm)
             case "active_units":
-                seen = activations(subject.model, subject.inputs)
-                here = [values > 0 for units, values in seen.items() if selects(self.module, units.layer)]
-                active = sum(int(entries.sum()) for entries in here)
                 share = 0.1 if self.threshold is None else self.threshold
-                return active <= share * sum(entries.numel() for entries in here)
+                return bool(active_fraction(subject, self.module) <= share)
 
     def _norm(self, model: nn.Module) -> Tensor:
         trained = [p.detach() for _, p in matching(model, self.module) if p.requires_grad]
