@@ -85,6 +85,6 @@ def run(
 
 
 def _together(file: Sequence[Chosen], said: Sequence[Chosen]) -> tuple[Chosen, ...]:
-    from plastic.core.assemble import merged
+    from plastic.core.presets import merged
 
     return tuple(merged(file, said))

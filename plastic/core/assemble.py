@@ -2,16 +2,15 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from fnmatch import fnmatchcase
 from typing import Any
 
 import gymnasium
 import torch
 from attrs import evolve, frozen
 
-from plastic.core import options
+from plastic.core import options, presets
 from plastic.core.addressing import Addressed, learners_of, refuse_conflicts
-from plastic.core.agent import Agent, Observations, Preset, Site, TaskValues, observations_of
+from plastic.core.agent import Agent, Site, observations_of
 from plastic.core.environment import Env, EnvFamily
 from plastic.core.errors import NothingToActOn, UsageError, suggestion
 from plastic.core.plugin import Plugin
@@ -53,10 +52,10 @@ def assemble(recipe: Recipe, registry: Registry) -> Assembly:
     mine, agents, envs = _sort_settings(recipe.settings, agent_class, family_class)
     settings: Settings = options.build(Settings, mine, "run")
     family, env, name = _environment(family_class, task, envs, agent_class, recipe.preset)
-    preset = find_preset(agent_class, name, observations_of(env.observation_space))
-    known = _task_values(agent_class, task)
-    chosen = _chosen(preset, known, recipe.plugins)
-    wanted = {**preset.settings, **_task_settings(known), **agents}
+    preset = presets.find_preset(agent_class, name, observations_of(env.observation_space))
+    known = presets.of_task(agent_class, task)
+    chosen = presets.plugins_of(preset, known, recipe.plugins)
+    wanted = {**preset.settings, **presets.settings_of(known), **agents}
     agent, plugins, clock = _begun(recipe, agent_class, wanted, agents, chosen, registry, env, device)
     resolved = evolve(
         recipe,
@@ -89,6 +88,8 @@ def _environment(
     named = agent.presets.get(preset)
     own = {} if named is None else named.environment.get(family.name, {})
     if made is None or own:
+        if made is not None:
+            made[1].close()
         try:
             made = _made(family, {**own, **said}, task)
         except UsageError:
@@ -104,32 +105,6 @@ def _made(family: type[EnvFamily], settings: Mapping[str, Any], task: str) -> tu
     if not isinstance(env.observation_space, gymnasium.spaces.Box):
         raise UsageError(f"{task} gives observations of {env.observation_space}; agents need arrays, a Box")
     return one, env
-
-
-def _task_values(agent: type[Agent], task: str) -> list[TaskValues]:
-    return [values for pattern, values in agent.tasks.items() if fnmatchcase(task, pattern)]
-
-
-def _task_settings(known: Sequence[TaskValues]) -> dict[str, Any]:
-    return {name: value for values in known for name, value in values.settings.items()}
-
-
-def _chosen(preset: Preset, known: Sequence[TaskValues], said: Sequence[Chosen]) -> list[Chosen]:
-    """The preset's plugins and the user's; the options of a task stand between the preset's and the user's."""
-
-    def of_task(plugin: str) -> dict[str, Any]:
-        return {name: value for values in known for name, value in values.values.get(plugin, {}).items()}
-
-    there = {one.name for one in preset.plugins}
-    return merged(
-        [evolve(one, options={**one.options, **of_task(one.name)}) for one in preset.plugins],
-        [
-            one
-            if one.name in there
-            else evolve(one, options={**preset.values.get(one.name, {}), **of_task(one.name), **one.options})
-            for one in said
-        ],
-    )
 
 
 def _begun(
@@ -159,10 +134,8 @@ def _begun(
         try:
             agent.begin(_site(env, plugins, agent_class, clock, recipe.seed, device))
         except NothingToActOn as error:
-            place = next(
-                (place for place, one in enumerate(plugins) if error.plugin in one.instances.values()), len(plugins)
-            )
-            if place == len(plugins) or chosen[place].on is not None or len(addresses[place]) == 1:
+            place = next(place for place, one in enumerate(plugins) if one.instances.get(error.learner) is error.plugin)
+            if chosen[place].on is not None or len(addresses[place]) == 1:
                 raise
             addresses[place].remove(error.learner)
         else:
@@ -243,51 +216,6 @@ def _sort_settings(
             raise UsageError(f"{name!r} is a setting of two of run, {agent.name} and {family.name}; rename one")
         sorted_[homes[0]][name] = value
     return sorted_[0], sorted_[1], sorted_[2]
-
-
-def find_preset(agent: type[Agent], name: str, observations: Observations) -> Preset:
-    """The agent's preset of that name; `none` is its bare defaults.
-
-    Raises:
-        UsageError: If there is none, or it is for other observations.
-    """
-    if name == "none":
-        return Preset("the agent's defaults", "")
-    if name not in agent.presets:
-        raise UsageError(f"{agent.name} has no preset {name!r}; {suggestion(name, [*agent.presets, 'none'])}")
-    preset = agent.presets[name]
-    if preset.observations not in (None, observations):
-        fits = [other for other, one in agent.presets.items() if one.observations in (None, observations)]
-        instead = f"use {' or '.join(fits)}" if fits else f"{agent.name} has none for them"
-        raise UsageError(
-            f"the preset {name!r} is for {preset.observations}s, and this environment gives {observations}s; {instead}"
-        )
-    return preset
-
-
-def merged(preset: Sequence[Chosen], chosen: Sequence[Chosen]) -> list[Chosen]:
-    """The preset's plugins with the user's: one of a name the preset has adds its options to that one's.
-
-    Not where each is addressed to learners of its own: then they are two.
-    """
-    plugins = list(preset)
-    free = list(range(len(plugins)))
-    for one in chosen:
-        place = next(
-            (
-                at
-                for at in free
-                if plugins[at].name == one.name and (None in (one.on, plugins[at].on) or one.on == plugins[at].on)
-            ),
-            None,
-        )
-        if place is None:
-            plugins.append(one)
-        else:
-            free.remove(place)
-            before = plugins[place]
-            plugins[place] = Chosen(one.name, {**before.options, **one.options}, one.on or before.on)
-    return plugins
 
 
 def frame_skip(env: Env) -> int:
