@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 from plastic.core.errors import UsageError
 
+_ENDLESS = 1e10  # what MuJoCo says of a motor that has no limit
+
 
 @frozen(eq=False)
 class Actions:
@@ -31,7 +33,7 @@ class Actions:
                 f"{agent} needs actions that are one vector; this environment has them of shape {space.shape}"
             )
         low, high = space.low.astype(np.float32), space.high.astype(np.float32)
-        if not (np.isfinite(low).all() and np.isfinite(high).all() and (low < high).all()):
+        if not ((low > -_ENDLESS).all() and (low < high).all() and (high < _ENDLESS).all()):
             raise UsageError(f"{agent} needs actions between finite bounds; this environment has {space}")
         return cls(low, high)
 

@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from plastic.core.errors import UsageError
 from plastic.core.layers import Conv2d, EnsembleLinear, HalfTurn, Initialiser, LecunNormal, Linear, Orthogonal
 
 Encoder = Literal["drq", "drqv2"]
@@ -76,7 +77,18 @@ def image_encoder(kind: Encoder, channels: int) -> nn.Module:
 
 
 def features_of(encoder: nn.Module, shape: tuple[int, ...]) -> int:
-    """How many features come of an observation of this shape."""
+    """How many features come of an observation of this shape.
+
+    Raises:
+        UsageError: If such images are too small for the convolutions.
+    """
+    least = 1
+    for layer in reversed([layer for layer in encoder.modules() if isinstance(layer, nn.Conv2d)]):
+        least = max(1, (least - 1) * layer.stride[0] + layer.kernel_size[0] - 2 * int(layer.padding[0]))
+    if min(shape[1:], default=least) < least:
+        raise UsageError(
+            f"images of {shape[1]}x{shape[2]} pixels are too small for this encoder; {least}x{least} is the least"
+        )
     device = next((parameter.device for parameter in encoder.parameters()), None)
     with torch.no_grad():
         return int(encoder(torch.zeros(1, *shape, device=device)).shape[1])
@@ -85,7 +97,8 @@ def features_of(encoder: nn.Module, shape: tuple[int, ...]) -> int:
 def trunk(kind: Encoder, features: int) -> nn.Module:
     """A linear layer, a norm and a tanh: the features become 50 numbers between -1 and 1."""
     init: Initialiser = LecunNormal() if kind == "drq" else Orthogonal()
-    return nn.Sequential(Linear(features, LATENT, init=init), nn.LayerNorm(LATENT), nn.Tanh())
+    eps = 1e-6 if kind == "drq" else 1e-5  # Flax's, and PyTorch's
+    return nn.Sequential(Linear(features, LATENT, init=init), nn.LayerNorm(LATENT, eps=eps), nn.Tanh())
 
 
 def actor_head(inputs: int, hidden: int, outputs: int, init: Initialiser) -> nn.Module:

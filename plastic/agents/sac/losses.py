@@ -34,12 +34,14 @@ class ActorLoss(PolicyLoss):
     """alpha log pi(a|s) - min Q(s, a) at an action a drawn from the actor."""
 
     temperature: Network
-    log_probability: Tensor | None = field(default=None, init=False)  # [B] of the last update, for the temperature
+    # [B] of the update's first evaluation, at the weights themselves, for the temperature; None before it
+    log_probability: Tensor | None = field(default=None, init=False)
 
     def losses(self, model: nn.Module, batch: Seen, target: None) -> Tensor:
         """[B]."""
         action, log_probability = squashed.sample(model(batch.features), batch.noise)
-        self.log_probability = log_probability.detach()
+        if self.log_probability is None:
+            self.log_probability = log_probability.detach()
         alpha: Tensor = self.temperature()().detach()
         return alpha * log_probability - self.least(batch.features, action)
 

@@ -44,7 +44,7 @@ PRESETS: Mapping[str, Preset] = {
     ),
     "plastic": Preset(
         "PLASTIC from pixels: layer norm in the encoder, CReLU in the heads, SAM on the encoder, resets",
-        "Lee et al. (2023, NeurIPS), released control code, whose learning rate is 1e-4",
+        "Lee et al. (2023, NeurIPS), released control code: learning rate 1e-4, pictures in colour",
         "image",
         {**_DRQ, "learning_rate": 1e-4},
         plugins=(
@@ -54,7 +54,7 @@ PRESETS: Mapping[str, Preset] = {
             Chosen("reset", _RESET),
         ),
         values=_VALUES,
-        environment=_PIXELS,
+        environment={"dm_control": {**_PIXELS["dm_control"], "grey": False}},
     ),
     "sam-reset": Preset(
         "SAM on critic and actor, resets",

@@ -97,6 +97,7 @@ class SAC(ActorCritic):
     def update(self) -> None:
         """Critic, actor and temperature, each from what the one before it has seen."""
         self.learners["critic"].update(self._batch())
+        self._actor_loss.log_probability = None
         self.learners["actor"].update(self._critic_loss.seen)
         self.learners["temperature"].update(self._actor_loss.log_probability)
 

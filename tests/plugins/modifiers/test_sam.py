@@ -158,6 +158,7 @@ def test_in_a_scope_the_norm_and_the_move_are_its_own_and_the_step_is_everybodys
         ("encoder", ("encoder",)),
         ("backbone", ("encoder",)),
         ("head", ("head",)),
+        ("encoder_grad", ("encoder", "head")),
         ("encoder.4+head.value", ("encoder.4", "head.value")),
     ],
 )
@@ -179,6 +180,23 @@ def moves_of(learner: Learner, before: dict[str, Tensor], update: int = 0) -> di
     clean, perturbed = learner.objective.evaluated[2 * update : 2 * update + 2]
     assert changed(before, clean["params"]) == set()
     return {name: perturbed["params"][name] - before[name] for name in before}
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.1, 1.0])
+def test_with_encoder_grad_all_is_moved_and_the_head_steps_with_the_first_gradient(rho: float) -> None:
+    learner = bowl(SAM(rho=rho, scope="encoder_grad"))
+    weights = START
+    for _ in range(3):
+        gradient = Bowl.curvature * weights
+        gradient[:2] = (Bowl.curvature * (weights + ascent(weights, rho)))[:2]  # one norm, over encoder and head
+        train(learner, 1)
+        weights = weights - RATE * gradient
+        torch.testing.assert_close(weights_of(learner.model), weights, rtol=0, atol=1e-12)
+
+
+def test_encoder_grad_needs_an_encoder_that_is_trained() -> None:
+    with pytest.raises(UsageError, match="sam: no trained parameter matches scope=encoder_grad"):
+        learner_of(partial(nn.Linear, 2, 1), torch.zeros(1, 2), None, SAM(scope="encoder_grad"))
 
 
 def test_the_norm_is_one_over_all_parameters_noisy_deviations_included() -> None:
