@@ -265,6 +265,8 @@ class Learner:
     def measure(self) -> dict[str, Tensor]:
         """What the probes that are due measure; all see one state, before any edit of this tick."""
         measured: dict[str, Tensor] = {}
+        if not self._probes:
+            return measured
         batch = self._batch_to_look_at()
         for probe in self._probes:
             if probe.due(self.clock):
@@ -279,7 +281,7 @@ class Learner:
         Each sees the result of the one before. After the run's last update nothing is edited: what an
         edit breaks, no update could mend, and the evaluation would measure the break.
         """
-        if self.clock.last_update:
+        if self.clock.last_update or not self._editing:
             return
         batch = self._batch_to_look_at()
         for intervention in self._editing:

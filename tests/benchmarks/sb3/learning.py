@@ -1,8 +1,8 @@
 """What SAC learns beside Stable-Baselines3's, with the same hyperparameters on the same environments.
 
-    pip install -e '.[sb3]'
-    python tests/benchmarks/sb3/learning.py plastic cheetah-run 0       one run; prints a line of JSON
-    python tests/benchmarks/sb3/learning.py sb3 cheetah-run 0
+pip install -e '.[sb3]'
+python tests/benchmarks/sb3/learning.py plastic cheetah-run 0       one run; prints a line of JSON
+python tests/benchmarks/sb3/learning.py sb3 cheetah-run 0
 """
 
 import argparse
@@ -15,8 +15,9 @@ import torch
 
 STEPS = 25_000
 GAMES = 10
-# Stable-Baselines3's defaults, and of ours what differs from them
-SHARED: dict[str, Any] = {"batch_size": 256, "learning_rate": 3e-4, "learning_starts": 1_000, "discount": 0.99}
+# Stable-Baselines3's defaults but for the batch, a quarter of theirs, so that twelve runs fit into an hour of two
+# cores, and for an earlier start
+SHARED: dict[str, Any] = {"batch_size": 64, "learning_rate": 3e-4, "learning_starts": 1_000, "discount": 0.99}
 OURS: dict[str, Any] = {
     **SHARED,
     "target_entropy": -1.0,
@@ -67,7 +68,7 @@ def sb3(task: str, seed: int, steps: int) -> list[float]:
     model.learn(steps)
     env = Monitor(family.make(name))
     env.reset(seed=seed + 1_000)
-    scores, _ = evaluate_policy(model, env, n_eval_episodes=GAMES, return_episode_rewards=True)
+    scores: Any = evaluate_policy(model, env, n_eval_episodes=GAMES, return_episode_rewards=True)[0]
     return [float(score) for score in scores]
 
 
