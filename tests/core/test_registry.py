@@ -295,7 +295,7 @@ def test_an_unknown_name_suggests_the_nearest() -> None:
     known = registry()
     with pytest.raises(UsageError, match=r"^no plugin 'smm'; did you mean 'sam'\?$"):
         known.get("plugin", "smm")
-    with pytest.raises(UsageError, match=r"^no agent 'zzz'; known: rainbow$"):
+    with pytest.raises(UsageError, match=r"^no agent 'zzz'; known: drqv2, rainbow, sac$"):
         known.get("agent", "zzz")
     with pytest.raises(UsageError, match=r"^no environment family 'x'; known: none$"):
         Registry().get("environment family", "x")
