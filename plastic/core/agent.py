@@ -46,7 +46,7 @@ class Preset:
 
 @frozen
 class TaskValues:
-    """What an agent's sources set for some tasks alone: defaults that a preset and the user override.
+    """What an agent's sources set for some tasks alone; they win over the preset, and the user's over them.
 
     Attributes:
         source: Where the values come from.

@@ -7,8 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from plastic.agents.encoders import features_of
 from plastic.agents.rainbow.loss import RainbowLoss
-from plastic.agents.rainbow.networks import Head, Network, image_encoder, noisy, width_after
+from plastic.agents.rainbow.networks import Head, Network, image_encoder, noisy
 from plastic.agents.replay import Batch, Replay
 from plastic.core.layers.noisy import noises
 from plastic.core.learner import Learner
@@ -110,7 +111,7 @@ def network(
     """Rainbow's network, small."""
     encoder = image_encoder("nature", image[0])
     linear = noisy(0.5) if make is None else make
-    head = Head(width_after(encoder, image), hidden, ACTIONS, ATOMS, linear, dueling=dueling)
+    head = Head(features_of(encoder, image), hidden, ACTIONS, ATOMS, linear, dueling=dueling)
     return Network(encoder, head, 2**-0.5)
 
 

@@ -1,4 +1,4 @@
-"""What agents with an actor and twin critics do alike: hyperparameters, replay, acting, checkpoints."""
+"""What agents with an actor and twin critics do alike: hyperparameters, networks, acting."""
 
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -15,12 +15,13 @@ from plastic.agents.actions import Actions
 from plastic.agents.actor_critic import networks
 from plastic.agents.actor_critic.networks import Actor, Critic
 from plastic.agents.augmentation import to_float
+from plastic.agents.encoders import features_of
+from plastic.agents.off_policy import OffPolicy
 from plastic.agents.replay import Replay
-from plastic.core.agent import Act, Agent, Site, observations_of
-from plastic.core.errors import UsageError
+from plastic.core.agent import Act, Site
 from plastic.core.evaluating import evaluating
 from plastic.core.layers import Initialiser
-from plastic.core.learner import Knobs, Learner
+from plastic.core.learner import Learner
 from plastic.core.modifier import MakeOptimizer
 from plastic.core.objective import Objective
 from plastic.core.options import between
@@ -31,7 +32,7 @@ _count = between(1)
 
 
 @define(eq=False)
-class ActorCritic(Agent):
+class ActorCritic(OffPolicy):
     """An agent of continuous actions: a learner of twin critics, which owns the encoder, and one of an actor."""
 
     hidden: int = field(default=256, validator=_count)
@@ -48,15 +49,8 @@ class ActorCritic(Agent):
     shift: int = field(default=4, validator=between(0))
     probe_batch: int = field(default=512, validator=_count)
 
-    learners: Mapping[str, Learner] = field(init=False)
-    knobs: Knobs = field(init=False)
-    _site: Site = field(init=False)
     _actions: Actions = field(init=False)
-    _replay: Replay = field(init=False)
-    _dtype: torch.dtype = field(init=False)  # of the observations as the replay keeps them
     _features: int = field(init=False)  # that the encoder gives
-    _batches: torch.Generator = field(init=False)
-    _exploration: torch.Generator = field(init=False)
 
     @property
     @abstractmethod
@@ -82,14 +76,8 @@ class ActorCritic(Agent):
     def begin(self, site: Site) -> None:
         """See `Agent.begin`."""
         self._actions = Actions.of(site.action_space, self.name)
-        self._site = site
+        self._settle(site)
         shape = site.observation_space.shape
-        if not self._images and len(shape) != 1:
-            raise UsageError(
-                f"{self.name} reads vectors, or images of bytes; this environment gives "
-                f"{site.observation_space.dtype} of shape {shape}: flatten them"
-            )
-        self._dtype = torch.uint8 if site.observation_space.dtype == np.uint8 else torch.float32
         self.knobs = {
             "replay_ratio": self.replay_ratio,
             "learning_rate": self.learning_rate,
@@ -137,13 +125,13 @@ class ActorCritic(Agent):
         learner.follow("target", rate=self.target_rate)
         encoder = learner.follow("actor_encoder", rate=1, path="encoder")
         # as the plugins have made it: with CReLU an encoder may give twice as many
-        self._features = networks.features_of(encoder, self._site.observation_space.shape)
+        self._features = features_of(encoder, self._site.observation_space.shape)
         return learner
 
     def _critic_network(self) -> Critic:
         shape = self._site.observation_space.shape
         encoder: nn.Module = networks.image_encoder(self.encoder, shape[0]) if self._images else nn.Identity()
-        trunk, latent = self._trunk(networks.features_of(encoder, shape))
+        trunk, latent = self._trunk(features_of(encoder, shape))
         inputs = latent + self._actions.dimensions
         return Critic(encoder, trunk, networks.critic_head(inputs, self.hidden, self._initialiser))
 
@@ -158,15 +146,7 @@ class ActorCritic(Agent):
             return networks.trunk(self.encoder, features), networks.LATENT
         return nn.Identity(), features
 
-    @property
-    def _images(self) -> bool:
-        return observations_of(self._site.observation_space) == "image"
-
     # ---------------------------------------------------------------- acting
-
-    def start_episode(self, observation: NDArray[Any]) -> None:
-        """See `Agent.start_episode`."""
-        self._replay.start(observation)
 
     def act(self, observation: NDArray[Any]) -> NDArray[np.float32]:
         """A uniform action until learning starts, then one of the actor's."""
@@ -205,27 +185,6 @@ class ActorCritic(Agent):
             encoder = critic.copies[critic.evaluation].get_submodule("encoder")
         return model, encoder
 
-    # ---------------------------------------------------------------- updates and checkpoints
-
     def _batch(self) -> Any:
-        if self.knobs["n_step"] != self._replay.n_step:
-            self._replay.n_step = int(self.knobs["n_step"])
-        if self.knobs["discount"] != self._replay.discount:
-            self._replay.discount = self.knobs["discount"]
+        self._turn_replay()
         return self._replay.sample(self.batch_size, 1.0, self._batches)
-
-    def state_dict(self) -> dict[str, Any]:
-        """See `Agent.state_dict`."""
-        return {
-            "replay": self._replay.state_dict(),
-            "batches": self._batches.get_state(),
-            "exploration": self._exploration.get_state(),
-            "knobs": dict(self.knobs),
-        }
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """See `Agent.load_state_dict`."""
-        self._replay.load_state_dict(state["replay"])
-        self._batches.set_state(state["batches"])
-        self._exploration.set_state(state["exploration"])
-        self.knobs.update(state["knobs"])

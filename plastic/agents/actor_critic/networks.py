@@ -9,7 +9,6 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from plastic.core.errors import UsageError
 from plastic.core.layers import Conv2d, EnsembleLinear, HalfTurn, Initialiser, LecunNormal, Linear, Orthogonal
 
 Encoder = Literal["drq", "drqv2"]
@@ -74,24 +73,6 @@ def image_encoder(kind: Encoder, channels: int) -> nn.Module:
     for inputs, stride in ((channels, 2), (32, 1), (32, 1), (32, 1)):
         layers += [Conv2d(inputs, 32, 3, stride=stride, init=init), nn.ReLU()]
     return Centred(*layers, nn.Flatten())
-
-
-def features_of(encoder: nn.Module, shape: tuple[int, ...]) -> int:
-    """How many features come of an observation of this shape.
-
-    Raises:
-        UsageError: If such images are too small for the convolutions.
-    """
-    least = 1
-    for layer in reversed([layer for layer in encoder.modules() if isinstance(layer, nn.Conv2d)]):
-        least = max(1, (least - 1) * layer.stride[0] + layer.kernel_size[0] - 2 * int(layer.padding[0]))
-    if min(shape[1:], default=least) < least:
-        raise UsageError(
-            f"images of {shape[1]}x{shape[2]} pixels are too small for this encoder; {least}x{least} is the least"
-        )
-    device = next((parameter.device for parameter in encoder.parameters()), None)
-    with torch.no_grad():
-        return int(encoder(torch.zeros(1, *shape, device=device)).shape[1])
 
 
 def trunk(kind: Encoder, features: int) -> nn.Module:

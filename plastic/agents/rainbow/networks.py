@@ -3,10 +3,8 @@
 from collections.abc import Callable
 from typing import Literal
 
-import torch
 from torch import Tensor, nn
 
-from plastic.core.errors import UsageError
 from plastic.core.layers import NoisyLinear, ScaleGradient
 
 Linear = Callable[[int, int], nn.Module]
@@ -65,23 +63,6 @@ def image_encoder(kind: Encoder, channels: int) -> nn.Sequential:
 def vector_encoder(features: int, hidden: int) -> nn.Sequential:
     """One hidden layer."""
     return nn.Sequential(nn.Linear(features, hidden), nn.ReLU())
-
-
-def width_after(encoder: nn.Module, shape: tuple[int, ...]) -> int:
-    """How many features the encoder gives for observations of this shape.
-
-    Raises:
-        UsageError: If such observations are too small for it.
-    """
-    least = 1
-    for layer in reversed([layer for layer in encoder.modules() if isinstance(layer, nn.Conv2d)]):
-        least = (least - 1) * layer.stride[0] + layer.kernel_size[0]
-    if min(shape[1:], default=least) < least:
-        raise UsageError(
-            f"images of {shape[1]}x{shape[2]} pixels are too small for this encoder; {least}x{least} is the least"
-        )
-    with torch.no_grad():
-        return int(encoder(torch.zeros(1, *shape)).shape[1])
 
 
 def _stream(features: int, hidden: int, outputs: int, linear: Linear) -> nn.Sequential:

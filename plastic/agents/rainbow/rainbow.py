@@ -1,6 +1,5 @@
 """The Rainbow agent."""
 
-from collections.abc import Mapping
 from functools import partial
 from typing import Any, Literal
 
@@ -12,15 +11,17 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from plastic.agents.augmentation import to_float
+from plastic.agents.encoders import features_of
+from plastic.agents.off_policy import OffPolicy
 from plastic.agents.rainbow import networks
 from plastic.agents.rainbow.c51 import atoms, expected
 from plastic.agents.rainbow.loss import RainbowLoss
 from plastic.agents.rainbow.presets import DEFAULTS, PRESETS
 from plastic.agents.replay import Replay
-from plastic.core.agent import Act, Agent, Site, observations_of
+from plastic.core.agent import Act, Site
 from plastic.core.errors import UsageError
 from plastic.core.evaluating import evaluating
-from plastic.core.learner import Knobs, Learner
+from plastic.core.learner import Learner
 from plastic.core.options import between
 from plastic.core.streams import generator
 
@@ -30,7 +31,7 @@ _count = between(1)
 
 
 @define(eq=False)
-class Rainbow(Agent):
+class Rainbow(OffPolicy):
     """Rainbow (Hessel et al., 2018, arXiv:1710.02298) as data-efficient DrQ-Rainbow on Atari-100k.
 
     Values and rules are those of PLASTIC (Lee et al., 2023, arXiv:2306.10711, table 4) and, where its text
@@ -105,14 +106,7 @@ class Rainbow(Agent):
     intensity: float = field(default=0.05, validator=between(0))
     probe_batch: int = field(default=512, validator=_count)
 
-    learners: Mapping[str, Learner] = field(init=False)
-    knobs: Knobs = field(init=False)
-    _site: Site = field(init=False)
-    _dtype: torch.dtype = field(init=False)  # of the observations as the replay keeps them
-    _replay: Replay = field(init=False)
     _support: Tensor = field(init=False)
-    _batches: torch.Generator = field(init=False)
-    _exploration: torch.Generator = field(init=False)
 
     def begin(self, site: Site) -> None:
         """See `Agent.begin`."""
@@ -122,21 +116,15 @@ class Rainbow(Agent):
             )
         if site.action_space.start:
             raise UsageError(f"rainbow needs actions counted from 0; this environment has {site.action_space}")
-        self._site = site
+        self._settle(site)
         shape = site.observation_space.shape
-        if observations_of(site.observation_space) == "vector" and len(shape) != 1:
-            raise UsageError(
-                f"rainbow reads vectors, or images of bytes; this environment gives {site.observation_space.dtype} of "
-                f"shape {shape}: flatten them"
-            )
-        self._dtype = torch.uint8 if site.observation_space.dtype == np.uint8 else torch.float32
         self.knobs = {
             "replay_ratio": self.replay_ratio,
             "learning_rate": self.learning_rate,
             "n_step": self.n_step,
             "discount": self.discount,
         }
-        if observations_of(site.observation_space) == "image":
+        if self._images:
             self.knobs["augmentation"] = self.augmentation
         self._support = atoms(self.v_min, self.v_max, self.atoms).to(site.device)
         self._batches = generator(site.seed, "replay", device=site.device)
@@ -172,21 +160,17 @@ class Rainbow(Agent):
         self.learners = {"rainbow": learner}
 
     def _network(self, shape: tuple[int, ...], actions: int) -> nn.Module:
-        if observations_of(self._site.observation_space) == "image":
+        if self._images:
             encoder = networks.image_encoder(self.encoder, shape[0])
         else:
             encoder = networks.vector_encoder(shape[0], self.hidden)
         linear = networks.noisy(self.noisy_sigma) if self.noisy else nn.Linear
-        features = networks.width_after(encoder, shape)
+        features = features_of(encoder, shape)
         head = networks.Head(features, self.hidden, actions, self.atoms, linear, dueling=self.dueling)
         scale = 2**-0.5 if self.dueling else 1.0
         # convolutions on a CPU are faster in this layout; the values are the same
         network: nn.Module = networks.Network(encoder, head, scale).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return network
-
-    def start_episode(self, observation: NDArray[Any]) -> None:
-        """See `Agent.start_episode`."""
-        self._replay.start(observation)
 
     def act(self, observation: NDArray[Any]) -> int:
         """Random to the end of `learning_starts`, then greedy on the noise of the last update."""
@@ -202,10 +186,7 @@ class Rainbow(Agent):
 
     def update(self) -> None:
         """Draw a batch by priority, take a step, write the new priorities."""
-        if self.knobs["n_step"] != self._replay.n_step:
-            self._replay.n_step = int(self.knobs["n_step"])
-        if self.knobs["discount"] != self._replay.discount:
-            self._replay.discount = self.knobs["discount"]
+        self._turn_replay()
         learner = self.learners["rainbow"]
         batch = self._replay.sample(self.batch_size, self._beta(), self._batches)
         losses = learner.update(batch)
@@ -250,19 +231,3 @@ class Rainbow(Agent):
 
     def _chance(self, generator: torch.Generator) -> float:
         return float(torch.rand((), generator=generator))
-
-    def state_dict(self) -> dict[str, Any]:
-        """See `Agent.state_dict`."""
-        return {
-            "replay": self._replay.state_dict(),
-            "batches": self._batches.get_state(),
-            "exploration": self._exploration.get_state(),
-            "knobs": dict(self.knobs),
-        }
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """See `Agent.load_state_dict`."""
-        self._replay.load_state_dict(state["replay"])
-        self._batches.set_state(state["batches"])
-        self._exploration.set_state(state["exploration"])
-        self.knobs.update(state["knobs"])

@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from plastic.agents.actor_critic import networks
-from plastic.agents.actor_critic.networks import Actor, Critic, features_of, image_encoder, trunk
+from plastic.agents.actor_critic.networks import Actor, Critic, image_encoder, trunk
+from plastic.agents.encoders import features_of
 from plastic.core.errors import UsageError
 from plastic.core.layers import Conv2d, EnsembleLinear, LecunNormal, Linear, Orthogonal
 from tests.agents.actor_critic import reference
@@ -129,10 +130,10 @@ def test_the_trunk_s_norm_is_that_of_the_library_it_comes_from(kind: networks.En
 @pytest.mark.parametrize(("kind", "least"), [("drq", 1), ("drqv2", 15)])
 def test_images_too_small_for_the_encoder_are_refused(kind: networks.Encoder, least: int) -> None:
     encoder = networks.image_encoder(kind, 2)
-    assert networks.features_of(encoder, (2, least, least)) > 0
+    assert features_of(encoder, (2, least, least)) > 0
     if least > 1:
         with pytest.raises(UsageError, match=r"images of 14x15 pixels are too small .*; 15x15 is the least"):
-            networks.features_of(encoder, (2, least - 1, least))
+            features_of(encoder, (2, least - 1, least))
 
 
 @pytest.mark.parametrize("pixels", [False, True])

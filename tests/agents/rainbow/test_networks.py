@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from plastic.agents.rainbow.networks import Head, Network, image_encoder, noisy, vector_encoder, width_after
+from plastic.agents.encoders import features_of
+from plastic.agents.rainbow.networks import Head, Network, image_encoder, noisy, vector_encoder
 from plastic.core.errors import UsageError
 from plastic.core.layers import NoisyLinear
 
@@ -43,7 +44,7 @@ def test_one_stream_alone_without_dueling() -> None:
 @pytest.mark.parametrize(("kind", "features"), [("nature", 64 * 7 * 7), ("data_efficient", 64 * 3 * 3)])
 def test_shapes(kind: str, features: int) -> None:
     encoder = image_encoder(kind, 4)  # type: ignore[arg-type]
-    assert width_after(encoder, ATARI) == features
+    assert features_of(encoder, ATARI) == features
     whole = Network(encoder, Head(features, 16, 6, 51, noisy(0.5), dueling=True), 1.0)
     assert whole(torch.zeros(2, *ATARI)).shape == (2, 6, 51)
 
@@ -67,7 +68,7 @@ def test_data_efficient_encoder_is_the_one_of_van_hasselt() -> None:
 
 def test_vectors_have_an_encoder_of_one_hidden_layer() -> None:
     encoder = vector_encoder(4, 16)
-    assert width_after(encoder, (4,)) == 16
+    assert features_of(encoder, (4,)) == 16
     assert count(encoder) == 4 * 16 + 16
     assert (encoder(torch.randn(32, 4)) >= 0).all()
 
@@ -123,7 +124,7 @@ def test_the_scale_changes_no_output() -> None:
 @pytest.mark.parametrize(("kind", "least"), [("nature", 36), ("data_efficient", 25)])
 def test_images_too_small_are_refused_in_a_sentence(kind: str, least: int) -> None:
     encoder = image_encoder(kind, 4)  # type: ignore[arg-type]
-    assert width_after(encoder, (4, least, least)) == 64
+    assert features_of(encoder, (4, least, least)) == 64
     sentence = rf"^images of {least}x{least - 1} pixels are too small .*; {least}x{least} is the least$"
     with pytest.raises(UsageError, match=sentence):
-        width_after(encoder, (4, least, least - 1))
+        features_of(encoder, (4, least, least - 1))
