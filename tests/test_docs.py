@@ -11,8 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from plastic.bench.costs import Costs
 from plastic.cli.main import main
 from plastic.core import options
+from plastic.core.assemble import assemble
+from plastic.core.errors import RunError
+from plastic.core.recipe import Recipe
 from plastic.core.registry import Registry
 
 ROOT = Path(__file__).parent.parent
@@ -140,10 +144,21 @@ COMMANDS = [(page, command) for page in PAGES for command in commands_in(page)]
 @pytest.mark.parametrize(
     ("page", "command"), COMMANDS, ids=[f"{page.relative_to(ROOT)}: {command}" for page, command in COMMANDS]
 )
-def test_the_commands_of_a_page_are_understood(page: Path, command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """`plastic run` up to its plan; what needs a finished run, up to the complaint that there is none."""
+def test_the_commands_of_a_page_are_understood(
+    page: Path, command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`plastic run` and `bench` up to the plan; what needs a finished run, up to the complaint that there is none."""
     name, *arguments = shlex.split(command, comments=True)[1:]
-    if name == "run":
+    if name == "bench":
+
+        def plan_alone(wanted: Recipe, known: Registry, **how: object) -> Costs:
+            assemble(wanted, known)
+            raise RunError("it would be timed now")
+
+        monkeypatch.setattr("plastic.bench.costs.measure", plan_alone)
+        assert main([name, *arguments]) == 1
+        assert "it would be timed now" in capsys.readouterr().err
+    elif name == "run":
         code = main(["run", *arguments, *([] if "--dry-run" in arguments else ["--dry-run"])])
         assert code == 0, capsys.readouterr().err
     elif name == "plugins":

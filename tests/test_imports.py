@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "plastic"
 
-EVERYTHING = frozenset({"agents", "cli", "core", "envs", "plugins", "report", "testing"})
+EVERYTHING = frozenset({"agents", "bench", "cli", "core", "envs", "plugins", "report", "testing"})
 SHARED = frozenset({"actor_critic"})  # what stands in a folder under agents/ and is no agent
 # The parts of plastic each part may import; "" is plastic/__init__.py and the modules beside it.
 ALLOWED = {
@@ -20,7 +20,8 @@ ALLOWED = {
     "plugins": {"core", "plugins"},
     "agents": {"core", "agents"},
     "envs": {"core", "envs"},
-    "report": {"core", "report"},
+    "bench": {"bench", "core"},
+    "report": {"bench", "core", "report"},
     "testing": {"core", "testing"},
     "cli": EVERYTHING | {""},
 }

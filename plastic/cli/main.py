@@ -9,6 +9,7 @@ from cyclopts import App, CycloptsError
 from cyclopts.exceptions import UnusedCliTokensError
 
 from plastic import __version__
+from plastic.cli.bench import bench
 from plastic.cli.evaluate import evaluate
 from plastic.cli.plugins import plugins
 from plastic.cli.resume import resume
@@ -28,6 +29,7 @@ app = App(
 app.command(run, sort_key=1)
 app.command(resume, sort_key=2)
 app.command(evaluate, sort_key=3)
+app.command(bench, sort_key=4)
 app.command(plugins)
 
 _LONGEST = 400  # characters of an error from outside; some libraries' go on for pages

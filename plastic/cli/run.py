@@ -1,18 +1,11 @@
 """`plastic run`: train by a recipe, from a file, from the command line, or from both."""
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from attrs import evolve
 from cyclopts import Parameter
 
-from plastic.core import options, recipe
-from plastic.core.errors import UsageError
-from plastic.core.recipe import Chosen, Recipe
-
-_SEVERAL = Parameter(consume_multiple=(1, 1000), negative=())
-_FLAG = Parameter(negative=())
+from plastic.cli.typed_recipe import FLAG, SEVERAL, typed_recipe
 
 
 def run(
@@ -20,16 +13,16 @@ def run(
     agent: str | None = None,
     env: str | None = None,
     preset: str | None = None,
-    plugin: Annotated[list[str] | None, _SEVERAL] = None,
-    set_: Annotated[list[str] | None, Parameter(name="--set"), _SEVERAL] = None,
+    plugin: Annotated[list[str] | None, SEVERAL] = None,
+    set_: Annotated[list[str] | None, Parameter(name="--set"), SEVERAL] = None,
     seed: int | None = None,
     steps: int | None = None,
     device: str | None = None,
     out: Path | None = None,
     config: Path | None = None,
-    log: Annotated[list[Literal["tensorboard", "wandb"]] | None, _SEVERAL] = None,
-    dry_run: Annotated[bool, _FLAG] = False,
-    quiet: Annotated[bool, _FLAG] = False,
+    log: Annotated[list[Literal["tensorboard", "wandb"]] | None, SEVERAL] = None,
+    dry_run: Annotated[bool, FLAG] = False,
+    quiet: Annotated[bool, FLAG] = False,
 ) -> int:
     """Train an agent with plugins, evaluate it, and write everything into a folder of its own.
 
@@ -48,26 +41,7 @@ def run(
         dry_run: Print the plan, and do nothing.
         quiet: Print the result alone.
     """
-    base = Recipe() if config is None else recipe.read(config)
-    if preset not in (None, "none") and base.preset == "none" and base.settings:
-        raise UsageError(f"{config} says every setting itself; leave --preset out, or take its [settings] out")
-    said: dict[str, Any] = {
-        "agent": agent,
-        "env": env,
-        "preset": preset,
-        "seed": seed,
-        "steps": steps,
-        "device": device,
-    }
-    settings: dict[str, Any] = {}
-    for text in set_ or ():
-        settings |= options.parse(text, "--set")
-    wanted = evolve(
-        base,
-        **{name: value for name, value in said.items() if value is not None},
-        settings={**base.settings, **settings},
-        plugins=_together(base.plugins, [Chosen.parse(text) for text in plugin or ()]),
-    )
+    wanted = typed_recipe(agent, env, preset, plugin, set_, seed=seed, steps=steps, device=device, config=config)
     from plastic.cli.packages import registry
 
     if dry_run:
@@ -82,9 +56,3 @@ def run(
 
     known = registry()
     return carry_out(running.prepare(wanted, out, listeners(log or (), quiet), known))
-
-
-def _together(file: Sequence[Chosen], said: Sequence[Chosen]) -> tuple[Chosen, ...]:
-    from plastic.core.presets import merged
-
-    return tuple(merged(file, said))

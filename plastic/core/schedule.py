@@ -85,6 +85,22 @@ class Schedule(ABC):
     def __str__(self) -> str:
         """In words, for the plan."""
 
+    def times(self, total: Counts) -> int | None:
+        """How often it is due in a run of `total`; None where nobody knows, as with episodes.
+
+        As if learning began with the run: agent steps and frames are spread evenly over the updates. Here each
+        update is asked about; those below answer by arithmetic.
+        """
+        clock = Clock(total=total)
+        due = 0
+        for update in range(1, total.updates + 1):
+            clock.now = Counts(
+                update, total.agent_steps * update // total.updates, total.frames * update // total.updates
+            )
+            due += self(clock)
+            clock.tick()
+        return due
+
 
 def _period_valid(instance: Any, attribute: "Attribute[Any]", value: int) -> None:
     if value < 1:
@@ -128,6 +144,19 @@ class Every(Schedule):
         before = max(clock.before.of(self.of) - start, 0)
         return now // self.period > before // self.period
 
+    def times(self, total: Counts) -> int | None:
+        """See `Schedule.times`; at most once an update.
+
+        >>> Every(1_000, start=-40_000).times(Counts(updates=196_002))
+        40
+        """
+        end = total.of(self.of)
+        if self.of == "episodes":
+            return None
+        start = self.start if self.start >= 0 else max(0, end + self.start)
+        stop = end if self.stop is None else min(end, self.stop if self.stop >= 0 else max(0, end + self.stop))
+        return min(max(0, stop - start) // self.period, total.updates)
+
     def __str__(self) -> str:
         unit = self.of.replace("_", " ")
         text = f"every {self.period:,} {unit}"
@@ -153,6 +182,10 @@ class At(Schedule):
     def __call__(self, clock: Clock) -> bool:
         return clock.before.of(self.of) < self.count <= clock.now.of(self.of)
 
+    def times(self, total: Counts) -> int | None:
+        """See `Schedule.times`."""
+        return None if self.of == "episodes" else int(self.count <= total.of(self.of))
+
     def __str__(self) -> str:
         return f"once at {self.count:,} {self.of.replace('_', ' ')}"
 
@@ -164,6 +197,10 @@ class Always(Schedule):
     def __call__(self, clock: Clock) -> bool:
         return True
 
+    def times(self, total: Counts) -> int | None:
+        """See `Schedule.times`."""
+        return total.updates
+
     def __str__(self) -> str:
         return "always"
 
@@ -174,6 +211,10 @@ class Never(Schedule):
 
     def __call__(self, clock: Clock) -> bool:
         return False
+
+    def times(self, total: Counts) -> int | None:
+        """See `Schedule.times`."""
+        return 0
 
     def __str__(self) -> str:
         return "never"

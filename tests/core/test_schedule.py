@@ -167,3 +167,33 @@ def test_what_cannot_be_is_refused(kind: Any, arguments: dict[str, Any], words: 
 )
 def test_a_schedule_says_when_in_words(schedule: Schedule, words: str) -> None:
     assert str(schedule) == words
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        Every(7),
+        Every(7, start=30),
+        Every(7, start=-30, stop=-3),
+        Every(3, stop=50),
+        Every(7, start=90, stop=40),
+        Every(5, of="agent_steps"),
+        Every(9, of="frames", start=40),
+        Every(1, of="frames"),
+        Every(1_000),
+        At(100),
+        At(101),
+        At(399, of="frames"),
+        Always(),
+        Never(),
+    ],
+)
+def test_how_often_a_schedule_is_due_is_what_asking_at_every_update_gives(schedule: Schedule) -> None:
+    total = Counts(updates=100, agent_steps=100, frames=400)
+    assert schedule.times(total) == Schedule.times(schedule, total)
+
+
+def test_nobody_knows_how_many_episodes_there_will_be() -> None:
+    total = Counts(updates=100, agent_steps=100, frames=400)
+    assert Every(2, of="episodes").times(total) is None
+    assert At(2, of="episodes").times(total) is None

@@ -1,0 +1,84 @@
+"""An agent in the middle of learning, for timing what an update of it takes."""
+
+import time
+from typing import Any
+
+import torch
+from attrs import frozen
+from numpy.typing import NDArray
+
+from plastic.bench.play import Play
+from plastic.core.assemble import Assembly, assemble, frame_skip
+from plastic.core.recipe import Recipe
+from plastic.core.registry import Registry
+
+_STEPS = 4_000  # in the replay: more than what a processor's caches hold of images
+
+
+@frozen(eq=False)
+class Workload:
+    """An assembled agent whose replay has been filled. A call does what a run does for one update."""
+
+    assembly: Assembly
+    observing: float  # seconds by the clock that the replay took for one agent step
+
+    @classmethod
+    def of(cls, recipe: Recipe, registry: Registry, play: Play) -> "Workload":
+        """Assemble a recipe and let its agent see random play until it can learn.
+
+        Raises:
+            UsageError: If the recipe does not fit.
+        """
+        assembly = assemble(recipe, registry)
+        skip = frame_skip(assembly.env)
+        assembly.env.close()
+        began = time.perf_counter()
+        play.feed(assembly.agent, _STEPS)
+        observing = (time.perf_counter() - began) / _STEPS
+        steps = max(_STEPS, assembly.agent.learning_starts)
+        assembly.clock.advance(agent_steps=steps, frames=steps * skip)
+        assembly.clock.tick()
+        return cls(assembly, observing)
+
+    def __call__(self) -> None:
+        """One update, after which the plugins that are due look and edit."""
+        self.assembly.clock.advance(updates=1)
+        self.assembly.agent.update()
+        self.assembly.agent.tend()
+        self.assembly.clock.tick()
+        self.settle()
+
+    def settle(self) -> None:
+        """Wait until the device has done everything that was asked of it."""
+        if self.assembly.agent.learners and self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return next(iter(self.assembly.agent.learners.values())).device
+
+    def act(self, observation: NDArray[Any]) -> None:
+        """Choose an action as in training."""
+        self.assembly.agent.act(observation)
+        self.settle()
+
+    def megabytes(self) -> float:
+        """What the learners hold: weights, copies, optimizer and plugins' state, in 10^6 bytes."""
+        seen: dict[int, int] = {}
+        for learner in self.assembly.agent.learners.values():
+            _count(learner.state_dict(), seen)
+        return sum(seen.values()) / 1e6
+
+
+def _count(value: Any, seen: dict[int, int]) -> None:
+    match value:
+        case torch.Tensor():
+            storage = value.untyped_storage()
+            seen[storage.data_ptr()] = storage.nbytes()
+        case dict():
+            for part in value.values():
+                _count(part, seen)
+        case list() | tuple():
+            for part in value:
+                _count(part, seen)

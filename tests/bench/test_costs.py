@@ -1,0 +1,112 @@
+from typing import Any
+
+import pytest
+from attrs import frozen
+
+from plastic.bench.costs import BARE, Costs, measure
+from plastic.core.intervention import PlasticityIntervention
+from plastic.core.recipe import Chosen, Recipe
+from plastic.core.registry import Registry
+from plastic.core.schedule import At, Every, Schedule
+from plastic.core.subject import Subject
+
+SMALL = {"hidden": 16, "learning_starts": 32, "batch_size": 8, "replay_capacity": 1_000}
+
+
+def costs(*plugins: Chosen, **more: Any) -> Costs:
+    wanted = Recipe(env="CartPole-v1", steps=131, settings={**SMALL, **more.pop("settings", {})}, plugins=plugins)
+    return measure(wanted, Registry().load(), seconds=0.2, **more)
+
+
+@pytest.fixture(scope="module")
+def three() -> Costs:
+    reset = Chosen("reset", {"when": {"every": 10, "of": "updates"}})
+    injection = Chosen("plasticity_injection", {"when": {"at": 25, "of": "updates"}})
+    return costs(Chosen("sam"), reset, injection, each=True)
+
+
+def test_each_plugin_and_all_of_them_are_rows_behind_the_bare_agent(three: Costs) -> None:
+    names = [row.name for row in three.rows]
+    assert names == [BARE, "sam", "reset", "plasticity_injection", "sam + reset + plasticity_injection"]
+    assert three.rounds >= 3
+    assert [three.rows[0].ratio.lower, three.rows[0].ratio.median, three.rows[0].ratio.upper] == [1.0] * 3
+    assert all(row.seconds.lower > 0 for row in three.rows)
+
+
+def test_without_each_the_whole_combination_alone_is_compared() -> None:
+    assert [row.name for row in costs(Chosen("sam"), Chosen("l2")).rows] == [BARE, "sam + l2"]
+    assert [row.name for row in costs().rows] == [BARE]
+
+
+def test_moments_are_counted_over_the_run(three: Costs) -> None:
+    assert three.assembly.clock.total.updates == 100
+    moments = {moment.plugin: moment for moment in three.rows[-1].moments}
+    assert {name: moment.times for name, moment in moments.items()} == {"reset": 10, "plasticity_injection": 1}
+    assert moments["reset"].when == "every 10 updates"
+    assert moments["reset"].seconds > 0
+    assert three.rows[1].moments == []  # sam is at work in every update
+
+
+def test_behind_an_injection_the_learner_holds_its_heads(three: Costs) -> None:
+    bare, _, reset, injected, together = (row.megabytes for row in three.rows)
+    assert injected > 1.5 * bare
+    assert reset == pytest.approx(bare, rel=1e-3)
+    assert together == pytest.approx(injected, rel=1e-3)
+
+
+def test_the_hours_are_those_of_the_updates_and_the_moments(three: Costs) -> None:
+    row = three.rows[2]
+    (moment,) = row.moments
+    assert row.hours == pytest.approx((100 * row.seconds.median + 10 * moment.seconds) / 3600)
+    assert three.rows[0].hours == pytest.approx(100 * three.rows[0].seconds.median / 3600)
+
+
+def test_an_unknown_number_of_moments_is_said_to_be_unknown() -> None:
+    (_, row) = costs(Chosen("reset", {"when": {"every": 2, "of": "episodes"}})).rows
+    assert row.moments[0].times is None
+    assert row.hours is None
+
+
+def test_acting_and_evaluating_are_reckoned(three: Costs) -> None:
+    total = three.assembly.clock.total.agent_steps
+    assert three.playing_hours == pytest.approx(total * (three.acting + three.stepping + three.observing) / 3600)
+    assert three.whole_game
+    assert three.games == 10
+    assert three.evaluation_hours == pytest.approx(10 * three.game * three.evaluating / 3600)
+    often = costs(settings={"eval_episodes": 3, "evaluate_every": 50})
+    assert often.games == 3 * (2 + 1)  # after 50, after 100, and at the end
+
+
+CALLS: list[str] = []
+
+
+@frozen(eq=False)
+class Counted(PlasticityIntervention):
+    name = "counted"
+    when: Schedule = Every(1)
+
+    def edits(self, subject: Subject) -> list[Any]:
+        CALLS.append("edits")
+        return []
+
+
+def test_a_moment_comes_when_it_is_timed_and_at_no_other_update() -> None:
+    CALLS.clear()
+    measured = costs(Chosen(f"{__name__}:Counted"))
+    assert len(CALLS) == measured.rounds + 1  # and once to warm up
+    CALLS.clear()
+    costs(Chosen(f"{__name__}:Counted", {"when": At(7)}))
+    assert len(CALLS) == 1
+
+
+def test_a_presets_plugins_are_timed_where_the_preset_has_them() -> None:
+    settings = {"hidden": 16, "batch_size": 8, "replay_capacity": 1_000}
+    chosen = (Chosen("reset", {"when": {"every": 100, "of": "agent_steps"}}), Chosen("layer_norm", on="critic"))
+    wanted = Recipe(agent="sac", env="Pendulum-v1", steps=10_200, settings=settings, plugins=chosen)
+    measured = measure(wanted, Registry().load(), each=True, seconds=0.2)
+    assert [row.name for row in measured.rows] == [BARE, "reset", "layer_norm", "reset + layer_norm"]
+    assert [list(one.instances) for one in measured.assembly.plugins] == [
+        ["critic", "actor", "temperature"],
+        ["critic"],
+    ]
+    assert measured.rows[-1].moments[0].times == 102

@@ -1,0 +1,36 @@
+import torch
+
+from plastic.bench.play import random_play
+from plastic.bench.workload import Workload
+from plastic.core.assemble import assemble
+from plastic.core.recipe import Recipe
+from plastic.core.registry import Registry
+
+
+def test_a_workload_learns_as_a_run_does() -> None:
+    settings = {"hidden": 16, "learning_starts": 5_000, "batch_size": 8, "replay_capacity": 1_000}
+    recipe = Recipe(env="CartPole-v1", steps=6_000, settings=settings)
+    registry = Registry().load()
+    workload = Workload.of(recipe, registry, random_play(assemble(recipe, registry).env, seed=0))
+    clock = workload.assembly.clock
+    assert (clock.now.updates, clock.now.agent_steps) == (0, 5_000)  # so that it acts as one that has begun to learn
+    (learner,) = workload.assembly.agent.learners.values()
+    weights = {name: parameter.detach().clone() for name, parameter in learner.params.items()}
+    workload()
+    assert clock.now.updates == clock.before.updates == 1
+    assert any(not torch.equal(parameter, weights[name]) for name, parameter in learner.params.items())
+    assert workload.observing > 0
+
+
+def test_what_its_learners_hold_is_counted_once() -> None:
+    settings = {"hidden": 16, "learning_starts": 32, "batch_size": 8, "replay_capacity": 1_000}
+    recipe = Recipe(env="CartPole-v1", steps=200, settings=settings)
+    registry = Registry().load()
+    workload = Workload.of(recipe, registry, random_play(assemble(recipe, registry).env, seed=0))
+    workload()
+    (learner,) = workload.assembly.agent.learners.values()
+    weights = sum(parameter.nbytes for parameter in learner.params.values())
+    held = 1e6 * workload.megabytes()
+    assert (
+        4 * weights <= held < 4.5 * weights + 10_000
+    )  # weights, target and Adam's two moments; noise, counts, streams
