@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from plastic.cli.typed_recipe import FLAG, SEVERAL, typed_recipe
+from plastic.core.errors import UsageError
 
 
 def run(
@@ -16,6 +17,8 @@ def run(
     plugin: Annotated[list[str] | None, SEVERAL] = None,
     set_: Annotated[list[str] | None, Parameter(name="--set"), SEVERAL] = None,
     seed: int | None = None,
+    seeds: str | None = None,
+    together: int | None = None,
     steps: int | None = None,
     device: str | None = None,
     out: Path | None = None,
@@ -33,6 +36,8 @@ def run(
         plugin: NAME, NAME:OPTION=VALUE,OPTION=VALUE, or module:Class; several, in order.
         set_: NAME=VALUE: a setting of the run, the agent or the environment; several.
         seed: Of every random stream; 0 if left out.
+        seeds: 0-9, or 0,3,7: a run for each, every one a process of its own.
+        together: How many of those at a time; if left out, as many as there are cores for.
         steps: Agent steps in total; 100000 if left out.
         device: cpu, cuda or cuda:N; cpu if left out.
         out: The run's folder, which must be new; if left out, the next free one under runs/.
@@ -41,6 +46,10 @@ def run(
         dry_run: Print the plan, and do nothing.
         quiet: Print the result alone.
     """
+    if seeds is not None and seed is not None:
+        raise UsageError("say --seed or --seeds, not both")
+    if together is not None and seeds is None:
+        raise UsageError("--together is for --seeds")
     wanted = typed_recipe(agent, env, preset, plugin, set_, seed=seed, steps=steps, device=device, config=config)
     from plastic.cli.packages import registry
 
@@ -51,6 +60,11 @@ def run(
 
         show(plan(assemble(wanted, registry()), out))
         return 0
+    if seeds is not None:
+        from plastic.cli.seeds import parse_seeds, run_seeds
+
+        logs = [word for name in log or () for word in ("--log", name)]
+        return run_seeds(wanted, parse_seeds(seeds), out, logs, together, quiet)
     from plastic import running
     from plastic.cli.carry_out import carry_out, listeners
 

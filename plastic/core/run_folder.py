@@ -27,18 +27,12 @@ class RunFolder:
         Raises:
             UsageError: If it is there already or cannot be made.
         """
+        made = new_folder(path, name)
         try:
-            if path is None:
-                Path("runs").mkdir(exist_ok=True)
-                return cls(_next_free(Path("runs"), name))
-            if path.exists() and (not path.is_dir() or any(path.iterdir())):
-                raise UsageError(
-                    f"{path} exists already; resume it with `plastic resume {path}`, or choose another --out"
-                )
-            path.mkdir(parents=True, exist_ok=True)
-            return cls(_with_checkpoints(path))
+            (made / "checkpoints").mkdir()
         except OSError as error:
-            raise UsageError(f"cannot make the run's folder {path or 'runs'}: {error.strerror}") from error
+            raise UsageError(f"cannot make the run's folder {made}: {error.strerror}") from error
+        return cls(made)
 
     @classmethod
     def open(cls, path: Path) -> "RunFolder":
@@ -104,6 +98,24 @@ class RunFolder:
             raise RunError(f"cannot write {path}: {error.strerror}") from error
 
 
+def new_folder(path: Path | None, name: str) -> Path:
+    """Make the folder `path`, which must be empty if it is there, or the next free `runs/NAME-N`.
+
+    Raises:
+        UsageError: If it holds something or cannot be made.
+    """
+    try:
+        if path is None:
+            Path("runs").mkdir(exist_ok=True)
+            return _next_free(Path("runs"), name)
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise UsageError(f"{path} exists already; resume it with `plastic resume {path}`, or choose another --out")
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot make the run's folder {path or 'runs'}: {error.strerror}") from error
+    return path
+
+
 def _next_free(parent: Path, name: str) -> Path:
     number = 1
     while True:
@@ -113,12 +125,7 @@ def _next_free(parent: Path, name: str) -> Path:
         except FileExistsError:
             number += 1
         else:
-            return _with_checkpoints(path)
-
-
-def _with_checkpoints(path: Path) -> Path:
-    (path / "checkpoints").mkdir()
-    return path
+            return path
 
 
 class Lines:
