@@ -17,7 +17,9 @@ from plastic.plugins.modifiers.swa import SWA
 from plastic.plugins.probes.active_units import ActiveUnits
 from plastic.plugins.probes.dormant_units import DormantUnits
 from plastic.plugins.probes.feature_rank import FeatureRank
+from plastic.plugins.probes.fisher import Fisher
 from plastic.plugins.probes.gradient_norm import GradientNorm
+from plastic.plugins.probes.hessian import Hessian
 from plastic.plugins.probes.weight_norm import WeightNorm
 
 
@@ -43,5 +45,13 @@ def plastic_interventions() -> list[type[PlasticityIntervention]]:
 
 @hookimpl
 def plastic_probes() -> list[type[Probe]]:
-    """Units, norms and ranks."""
-    return [ActiveUnits, DormantUnits, WeightNorm, GradientNorm, FeatureRank]
+    """Units, norms, ranks, curvature, and how readily the network learns and changes."""
+    return [
+        ActiveUnits,
+        DormantUnits,
+        WeightNorm,
+        GradientNorm,
+        FeatureRank,
+        Fisher,
+        Hessian,
+    ]
