@@ -15,11 +15,13 @@ from plastic.plugins.modifiers.l2 import L2
 from plastic.plugins.modifiers.sam import SAM
 from plastic.plugins.modifiers.swa import SWA
 from plastic.plugins.probes.active_units import ActiveUnits
+from plastic.plugins.probes.churn import Churn
 from plastic.plugins.probes.dormant_units import DormantUnits
 from plastic.plugins.probes.feature_rank import FeatureRank
 from plastic.plugins.probes.fisher import Fisher
 from plastic.plugins.probes.gradient_norm import GradientNorm
 from plastic.plugins.probes.hessian import Hessian
+from plastic.plugins.probes.trainability import Trainability
 from plastic.plugins.probes.weight_norm import WeightNorm
 
 
@@ -54,4 +56,6 @@ def plastic_probes() -> list[type[Probe]]:
         FeatureRank,
         Fisher,
         Hessian,
+        Trainability,
+        Churn,
     ]
