@@ -111,6 +111,13 @@ def small() -> nn.Module:
     return Network(encoder, Head(8, 3, ACTIONS, ATOMS, noisy(0.5), dueling=True), 2**-0.5)
 
 
+def partly_frozen(model: nn.Module) -> nn.Module:
+    """Only its small layers learn, so that a dense matrix stays small."""
+    for parameter in model.parameters():
+        parameter.requires_grad_(parameter.numel() < 100)
+    return model
+
+
 def networks() -> Mapping[str, Learner]:
     probe = Hessian(steps=150, tolerance=3e-4, when=Always())
 
@@ -136,8 +143,10 @@ def networks() -> Mapping[str, Learner]:
         "rainbow": rainbow(probe, make=small),
         "rainbow with norms": rainbow(LayerNorm(layers="head"), probe, make=small),
         "rainbow, injected": rainbow(PlasticityInjection(when=At(1)), probe, make=small),
-        "critics": Learner("critic", critics.critic, critics.Zero(), SGD, plugins=[probe], clock=Clock()),
-        "actor": Learner("actor", Actor, Raised(), SGD, plugins=[probe], clock=Clock()),
+        "critics": Learner(
+            "critic", lambda: partly_frozen(critics.critic()), critics.Zero(), SGD, plugins=[probe], clock=Clock()
+        ),
+        "actor": Learner("actor", lambda: partly_frozen(Actor()), Raised(), SGD, plugins=[probe], clock=Clock()),
     }
 
 
