@@ -23,7 +23,7 @@ from plastic.core.modifier import MODIFIER_STAGES, MakeOptimizer, OptimizerModif
 from plastic.core.modules import put
 from plastic.core.moments import clear_moments, clear_step
 from plastic.core.objective import Objective
-from plastic.core.plugin import Plugin
+from plastic.core.plugin import Need, Plugin
 from plastic.core.probe import Probe
 from plastic.core.schedule import Clock
 from plastic.core.streams import derive, generator, seeded
@@ -31,6 +31,7 @@ from plastic.core.subject import Subject
 from plastic.core.update import Evaluation, Loss, nest
 
 Knobs = dict[str, float | int | bool]
+_NEEDED: Mapping[Need, str] = {"policy": "a policy", "values": "predicted returns"}
 
 
 @frozen
@@ -100,6 +101,7 @@ class Learner:
         for plugin in self.plugins:
             with self._asking(plugin):
                 _refuse_missing_knobs(plugin, self.knobs)
+                _refuse_missing_offers(plugin, objective, name)
         self._noise = generator(seed, name, "noise", device=self.device)
         self._augmentation = generator(seed, name, "augmentation", device=self.device)
         self._finite = torch.zeros((), dtype=torch.long, device=self.device)  # updates before the first bad one
@@ -113,16 +115,29 @@ class Learner:
 
     # ---------------------------------------------------------------- structure
 
-    def _structure(self, seed: int) -> nn.Module:
+    def _structure(self, seed: int, *, replaced: bool = True) -> nn.Module:
         with seeded(seed):
             model = self._make()
             for intervention in sorted(self._interventions, key=lambda i: BUILD_STAGES.index(i.stage)):
                 with self._asking(intervention):
                     model = intervention.build(model)
-            for done in self._history:
-                wrap = getattr(self.plugins[done.plugin], done.method)
-                model = put(model, done.path, wrap(model.get_submodule(done.path)))
+            for done in self._history if replaced else ():
+                model = put(model, done.path, self._wrap(done)(model.get_submodule(done.path)))
         return model.to(self.device)
+
+    def _initial(self) -> nn.Module:
+        model = self._structure(derive(self.seed, self.name, "init"), replaced=False)
+        for done in self._history:
+            model = self._carried_out(model, done.path, done)
+        return model
+
+    def _wrap(self, done: _Replaced) -> Callable[[nn.Module], nn.Module]:
+        wrap: Callable[[nn.Module], nn.Module] = getattr(self.plugins[done.plugin], done.method)
+        return wrap
+
+    def _carried_out(self, model: nn.Module, path: str, done: _Replaced) -> nn.Module:
+        with seeded(done.seed):
+            return put(model, path, self._wrap(done)(model.get_submodule(path))).to(self.device)
 
     def _index(self) -> None:
         named = self.model.named_parameters()
@@ -141,6 +156,9 @@ class Learner:
         for intervention in self._interventions:
             with self._asking(intervention):
                 intervention.start(self.model, self.lag)
+        for probe in self._probes:
+            with self._asking(probe):
+                probe.start(self.model)
 
     @contextmanager
     def _asking(self, plugin: Plugin) -> Iterator[None]:
@@ -341,6 +359,9 @@ class Learner:
             sample=batch,
             inputs=lambda: self.objective.inputs(batch()),
             losses=lambda model: self.objective.losses(model, batch(), target()),
+            initial=lambda: self._initial().eval(),
+            policy=self.objective.policy,
+            values=lambda model: self.objective.values(model, batch(), target()),
         )
 
     @torch.no_grad()
@@ -419,17 +440,11 @@ class Learner:
         self._carry_out(_Replaced(position, edit.wrap.__name__, edit.path, seed))
 
     def _carry_out(self, replaced: _Replaced) -> None:
-        wrap = getattr(self.plugins[replaced.plugin], replaced.method)
-
-        def carry_out(model: nn.Module, path: str) -> nn.Module:
-            with seeded(replaced.seed):
-                return put(model, path, wrap(model.get_submodule(path))).to(self.device)
-
-        carry_out(self.model, replaced.path)
+        self._carried_out(self.model, replaced.path, replaced)
         for name, lagged in self._lagged.items():
             own = lagged.name(replaced.path)
             if own is not None:
-                self.copies[name] = lagged.module = carry_out(lagged.module, own)
+                self.copies[name] = lagged.module = self._carried_out(lagged.module, own, replaced)
         self._history.append(replaced)
         kept = self.optimizer.state
         groups = self.optimizer.param_groups
@@ -493,6 +508,12 @@ class Learner:
         self._finite = state["finite"].to(self.device, copy=True)
         self._sums = {key: value.to(self.device) for key, value in state["sums"].items()}
         self._terms = dict(state["terms"])
+
+
+def _refuse_missing_offers(plugin: Plugin, objective: Objective, learner: str) -> None:
+    for need in sorted(plugin.needs):
+        if not objective.offers(need):
+            raise NothingToActOn(f"{plugin.name} needs {_NEEDED[need]}, and {learner} learns none; leave it out there")
 
 
 def _refuse_missing_knobs(plugin: Plugin, knobs: Knobs) -> None:

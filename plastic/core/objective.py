@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from plastic.core.plugin import Need
+
 
 class Objective(ABC):
     """A loss per sample, in parts that an optimizer modifier may have redone or kept (SAM's passes)."""
@@ -34,6 +36,18 @@ class Objective(ABC):
     @abstractmethod
     def inputs(self, batch: Any) -> tuple[Tensor, ...]:
         """What the model is called with for an augmented batch."""
+
+    def policy(self, model: nn.Module, inputs: tuple[Tensor, ...]) -> Tensor:
+        """Greedy actions [B], or mean actions [B, A] of continuous ones; what learns no policy leaves this alone."""
+        raise NotImplementedError(f"{type(self).__name__} offers no policy")
+
+    def values(self, model: nn.Module, batch: Any, target: Any) -> tuple[Tensor, Tensor]:
+        """Predicted returns [B] or [B, members], and their targets [B]; what predicts none leaves this alone."""
+        raise NotImplementedError(f"{type(self).__name__} offers no values")
+
+    def offers(self, what: Need) -> bool:
+        """Whether this class says what its `policy` or its `values` are."""
+        return getattr(type(self), what) is not getattr(Objective, what)
 
     @abstractmethod
     def sample(self, generator: torch.Generator) -> Any:

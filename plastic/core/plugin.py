@@ -15,6 +15,9 @@ REACHES: frozenset[Reach] = frozenset(get_args(Reach))
 Change = Literal["structure", "parameters", "copies", "gradients", "optimizer state", "evaluation", "knobs"]
 CHANGES: frozenset[Change] = frozenset(get_args(Change))
 
+Need = Literal["policy", "values"]
+NEEDS: frozenset[Need] = frozenset(get_args(Need))
+
 LIVE: Mapping[str, bool] = {"state": False}  # metadata of a field that `start` wires up and no checkpoint holds
 
 
@@ -31,6 +34,7 @@ class Plugin(ABC):
     claims: ClassVar[frozenset[Claim]] = frozenset()  # what no other plugin of the run may also claim
     changes: ClassVar[frozenset[Change]] = frozenset()  # what a check may expect to see changed
     turns: ClassVar[frozenset[str]] = frozenset()  # knobs of the run; of these, too, no other may turn one
+    needs: ClassVar[frozenset[Need]] = frozenset()  # what a learner's objective must offer for it
     # Where it acts unless the user says: on every network it finds something in, on the agent's main one, or on
     # every learner, a temperature that is no network included
     reach: ClassVar[Reach] = "networks"

@@ -27,6 +27,9 @@ class Subject:
     _sample: Callable[[], Any] = field(alias="sample")
     _inputs: Callable[[], tuple[Tensor, ...]] = field(alias="inputs")
     _losses: Callable[[nn.Module], Tensor] = field(alias="losses")
+    _initial: Callable[[], nn.Module] = field(alias="initial")
+    _policy: Callable[[nn.Module, tuple[Tensor, ...]], Tensor] = field(alias="policy")
+    _values: Callable[[nn.Module], tuple[Tensor, Tensor]] = field(alias="values")
 
     @property
     def batch(self) -> Any:
@@ -48,3 +51,21 @@ class Subject:
         Each call of one plugin at one tick gives the same values.
         """
         return self._fresh()
+
+    def initial(self) -> nn.Module:
+        """The model as it was before the first update, rebuilt from the run's seed; nothing is stored for it.
+
+        A module that was replaced since is replaced here too, and what is new in it as it was then.
+        """
+        return self._initial()
+
+    def policy(self, model: nn.Module, inputs: tuple[Tensor, ...]) -> Tensor:
+        """Greedy actions [B] of `model`, or mean actions [B, A]; for a plugin that `needs` the policy."""
+        return self._policy(model, inputs)
+
+    def values(self, model: nn.Module) -> tuple[Tensor, Tensor]:
+        """Returns that `model` predicts for that batch, [B] or [B, members], and its targets [B].
+
+        For a plugin that `needs` the values.
+        """
+        return self._values(model)

@@ -19,7 +19,7 @@ from attrs import field, frozen
 from torch import Tensor, fx, nn
 
 from plastic.core.errors import UsageError
-from plastic.core.layers import ChannelNorm, CReLU, HalfTurn, MemberNorm, ScaleGradient, by_unit, width
+from plastic.core.layers import ChannelNorm, CReLU, HalfTurn, MemberNorm, ScaleGradient, by_member, by_unit, width
 
 ACTIVATIONS: tuple[type[nn.Module], ...] = (
     nn.ReLU,
@@ -317,3 +317,21 @@ def activations(model: nn.Module, inputs: tuple[Tensor, ...]) -> dict[Units, Ten
         for handle in handles:
             handle.remove()
     return {found: by_unit(model.get_submodule(found.layer), values[found.activation]) for found in units}
+
+
+def features(model: nn.Module, inputs: tuple[Tensor, ...]) -> dict[str, Tensor]:
+    """The features [B, width] of every part of the network, by its path.
+
+    Those of the encoder are its last layer's, flattened; those of a head are what its output layers read. Each
+    member of an ensemble has its own (`head.member0`).
+    """
+    hidden = {units.layer for units in unit_graph(model)}
+    found: dict[str, Tensor] = {}
+    for units, values in activations(model, inputs).items():
+        if any(module_of(layer) == module_of(units.layer) and layer in hidden for layer in units.downstream):
+            continue  # not the last of its module
+        path = units.layer.rsplit(".", 1)[0]
+        members = by_member(model.get_submodule(units.layer), values)
+        for number, own in enumerate(members):
+            found[path if len(members) == 1 else f"{path}.member{number}"] = own.flatten(1)
+    return found

@@ -15,9 +15,17 @@ from plastic.plugins.modifiers.l2 import L2
 from plastic.plugins.modifiers.sam import SAM
 from plastic.plugins.modifiers.swa import SWA
 from plastic.plugins.probes.active_units import ActiveUnits
+from plastic.plugins.probes.churn import Churn
+from plastic.plugins.probes.distance_from_init import DistanceFromInit
 from plastic.plugins.probes.dormant_units import DormantUnits
+from plastic.plugins.probes.explained_variance import ExplainedVariance
+from plastic.plugins.probes.feature_norm import FeatureNorm
 from plastic.plugins.probes.feature_rank import FeatureRank
+from plastic.plugins.probes.fisher import Fisher
 from plastic.plugins.probes.gradient_norm import GradientNorm
+from plastic.plugins.probes.hessian import Hessian
+from plastic.plugins.probes.saturated_units import SaturatedUnits
+from plastic.plugins.probes.trainability import Trainability
 from plastic.plugins.probes.weight_norm import WeightNorm
 
 
@@ -43,5 +51,19 @@ def plastic_interventions() -> list[type[PlasticityIntervention]]:
 
 @hookimpl
 def plastic_probes() -> list[type[Probe]]:
-    """Units, norms and ranks."""
-    return [ActiveUnits, DormantUnits, WeightNorm, GradientNorm, FeatureRank]
+    """Units, norms, ranks, curvature, and how readily the network learns and changes."""
+    return [
+        ActiveUnits,
+        DormantUnits,
+        SaturatedUnits,
+        WeightNorm,
+        DistanceFromInit,
+        GradientNorm,
+        FeatureNorm,
+        FeatureRank,
+        Fisher,
+        Hessian,
+        Trainability,
+        Churn,
+        ExplainedVariance,
+    ]

@@ -55,6 +55,10 @@ class TwinLoss(Objective):
         """Critics read observations and actions."""
         return batch.observation, batch.action
 
+    def values(self, model: nn.Module, batch: Drawn, target: Tensor) -> tuple[Tensor, Tensor]:
+        """What the two critics [B, 2] predict, and y [B]."""
+        return model(batch.observation, batch.action), target
+
     def sample(self, generator: torch.Generator) -> Drawn:
         """`probe_batch` transitions drawn uniformly, not augmented."""
         return drawn(self.replay.sample_uniformly(self.probe_batch, generator), generator, pad=0)

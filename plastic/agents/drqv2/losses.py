@@ -45,3 +45,7 @@ class ActorLoss(PolicyLoss):
         """[B]."""
         action = noisy(model(batch.features), batch.noise, self.deviation(), self.clip)
         return -self.least(batch.features, action)
+
+    def policy(self, model: nn.Module, inputs: tuple[Tensor, ...]) -> Tensor:
+        """Actions [B, A] without noise."""
+        return torch.tanh(model(*inputs))

@@ -8,7 +8,7 @@ from attrs import frozen
 from torch import Tensor, nn
 
 from plastic.agents.augmentation import augment, to_float
-from plastic.agents.rainbow.c51 import cross_entropy, project
+from plastic.agents.rainbow.c51 import cross_entropy, expected, project
 from plastic.agents.replay import Batch, Replay
 from plastic.core.learner import Knobs
 from plastic.core.objective import Objective
@@ -62,6 +62,18 @@ class RainbowLoss(Objective):
     def inputs(self, batch: Batch) -> tuple[Tensor, ...]:
         """The network reads observations."""
         return (batch.observation,)
+
+    def policy(self, model: nn.Module, inputs: tuple[Tensor, ...]) -> Tensor:
+        """Actions [B] of the highest expected return."""
+        return self._returns(model, *inputs).argmax(1)
+
+    def values(self, model: nn.Module, batch: Batch, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Expected returns [B] of the actions taken, and of the target distributions."""
+        taken = self._returns(model, batch.observation).take_along_dim(batch.action[:, None], 1).squeeze(1)
+        return taken, expected(target, self.support)
+
+    def _returns(self, model: nn.Module, observation: Tensor) -> Tensor:
+        return expected(F.softmax(model(observation), dim=2), self.support)  # [B, actions]
 
     def sample(self, generator: torch.Generator) -> Batch:
         """`probe_batch` transitions drawn uniformly, not augmented."""

@@ -45,6 +45,10 @@ class ActorLoss(PolicyLoss):
         alpha: Tensor = self.temperature()().detach()
         return alpha * log_probability - self.least(batch.features, action)
 
+    def policy(self, model: nn.Module, inputs: tuple[Tensor, ...]) -> Tensor:
+        """Squashed means [B, A]."""
+        return squashed.mode(model(*inputs))
+
     def notes(self) -> Mapping[str, Tensor]:
         """The entropy of the policy, estimated."""
         return {} if self.log_probability is None else {"entropy": -self.log_probability.mean()}

@@ -10,7 +10,7 @@ from plastic.core.layers.member_norm import MemberNorm
 from plastic.core.layers.noisy import FactorisedNoise, NoisyLinear, draw_noise, silenced
 from plastic.core.layers.norms import NormAxes, norm_for
 from plastic.core.layers.resize import resized, width
-from plastic.core.layers.scale_gradient import ScaleGradient
+from plastic.core.layers.scale_gradient import ScaleGradient, unscaled
 from plastic.core.layers.units import by_member, by_unit, members, unit_axis
 
 __all__ = [
@@ -37,5 +37,6 @@ __all__ = [
     "resized",
     "silenced",
     "unit_axis",
+    "unscaled",
     "width",
 ]

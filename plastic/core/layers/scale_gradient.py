@@ -1,5 +1,6 @@
 """An identity whose gradient is scaled."""
 
+from copy import deepcopy
 from typing import Any
 
 import torch
@@ -28,3 +29,15 @@ class ScaleGradient(nn.Module):
         """[...] -> [...], unchanged."""
         y: Tensor = _Scale.apply(x, self.scale)  # type: ignore[no-untyped-call]
         return y
+
+
+def unscaled(model: nn.Module) -> nn.Module:
+    """A copy of `model` whose derivatives are those of what it computes: no gradient is scaled.
+
+    For curvature: behind a scaling, derivatives are those of no function that the weights have.
+    """
+    copy = deepcopy(model)
+    for module in copy.modules():
+        if isinstance(module, ScaleGradient):
+            module.scale = 1.0
+    return copy

@@ -6,12 +6,11 @@ import torch
 from attrs import field, frozen
 from torch import Tensor
 
-from plastic.core.layers import by_member
 from plastic.core.options import between
 from plastic.core.probe import Probe
 from plastic.core.schedule import Every, Schedule
 from plastic.core.subject import Subject
-from plastic.core.unit_graph import activations, module_of, unit_graph
+from plastic.core.unit_graph import features
 
 
 def srank(singular: Tensor, delta: float = 0.01) -> Tensor:
@@ -66,21 +65,15 @@ class FeatureRank(Probe):
 
     def measure(self, subject: Subject) -> Mapping[str, Tensor]:
         """For the features of each module."""
-        hidden = {units.layer for units in unit_graph(subject.model)}
-        measured: dict[str, Tensor] = {}
-        for units, values in activations(subject.model, subject.inputs).items():
-            if any(module_of(layer) == module_of(units.layer) and layer in hidden for layer in units.downstream):
-                continue  # not the last of its module
-            path = units.layer.rsplit(".", 1)[0]
-            members = by_member(subject.model.get_submodule(units.layer), values)
-            for number, features in enumerate(members):
-                of = path if len(members) == 1 else f"{path}.member{number}"
-                measured |= {f"{of}/{kind}": rank for kind, rank in self._ranks(features.flatten(1)).items()}
-        return measured
+        return {
+            f"{of}/{kind}": rank
+            for of, seen in features(subject.model, subject.inputs).items()
+            for kind, rank in self._ranks(seen).items()
+        }
 
-    def _ranks(self, features: Tensor) -> dict[str, Tensor]:
+    def _ranks(self, seen: Tensor) -> dict[str, Tensor]:
         # svdvals raises on what is not finite; a run that has come to that ends with its own error
-        singular = torch.linalg.svdvals(torch.where(torch.isfinite(features).all(), features, 0.0))
+        singular = torch.linalg.svdvals(torch.where(torch.isfinite(seen).all(), seen, 0.0))
         return {
             "srank": _defined(srank(singular, self.delta), singular),
             "effective_rank": _defined(effective_rank(singular), singular),

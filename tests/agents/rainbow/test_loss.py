@@ -204,3 +204,22 @@ def test_what_probes_look_at_is_not_augmented() -> None:
     torch.testing.assert_close(levels, levels.round(), atol=1e-4, rtol=0)
     assert same(loss.sample(torch.Generator().manual_seed(0)), looked_at)
     assert torch.equal(looked_at.weight, torch.ones(13))
+
+
+def test_what_probes_are_told_of_values_and_policy_is_the_reference() -> None:
+    trial, loss = networks()
+    given, model = batch(), trial.learner.model
+    with torch.no_grad():
+        target = loss.target(model, trial.learner.copies, given)
+        predicted, wanted = loss.values(model, given, target)
+        actions = loss.policy(model, loss.inputs(given))
+    rows = logits(model.state_dict(), given.observation)
+    values = [[sum(p * z for p, z in zip(softmax(row), SUPPORT, strict=True)) for row in rows[b]] for b in range(SIZE)]
+    taken = [values[b][int(given.action[b])] for b in range(SIZE)]
+    aims = [sum(p * z for p, z in zip(row, SUPPORT, strict=True)) for row in target.double().tolist()]
+    torch.testing.assert_close(predicted.double(), torch.tensor(taken, dtype=torch.float64), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(wanted.double(), torch.tensor(aims, dtype=torch.float64), rtol=1e-4, atol=1e-4)
+    assert actions.tolist() == [row.index(max(row)) for row in values]
+    assert len(set(actions.tolist())) > 1
+    assert loss.offers("policy")
+    assert loss.offers("values")

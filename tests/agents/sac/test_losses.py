@@ -172,3 +172,23 @@ def test_what_they_are() -> None:
     assert isinstance(one.actor.objective, ActorLoss)
     assert isinstance(one.temperature.objective, TemperatureLoss)
     assert one.temperature.objective.notes() == one.actor.objective.notes() == one.critic.objective.notes() == {}
+
+
+@pytest.mark.parametrize("pixels", PLACES)
+def test_what_probes_are_told_of_values_and_policy_is_what_is_learnt_and_acted_with(pixels: bool) -> None:
+    one = trial(pixels=pixels)
+    critic, actor = one.critic.objective, one.actor.objective
+    drawn = critic.sample(torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        target = critic.target(one.critic.model, one.critic.copies, drawn)
+        predicted, wanted = critic.values(one.critic.model, drawn, target)
+        losses = critic.losses(one.critic.model, drawn, target)
+        seen = actor.sample(torch.Generator().manual_seed(1))
+        actions = actor.policy(one.actor.model, actor.inputs(seen))
+        acted = one.agent._exploit(one.actor.model(seen.features))
+    assert predicted.shape == (len(wanted), 2)
+    torch.testing.assert_close((predicted - wanted[:, None]).square().sum(1), losses)
+    assert actions.shape == drawn.action.shape
+    assert torch.equal(actions, acted)
+    assert (critic.offers("values"), critic.offers("policy")) == (True, False)
+    assert (actor.offers("values"), actor.offers("policy")) == (False, True)
