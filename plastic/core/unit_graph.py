@@ -86,6 +86,7 @@ class Units:
     _readers: tuple[str, ...] = field(alias="readers")
     _obstacle: str | None = field(alias="obstacle")
     downstream: tuple[str, ...] = ()  # the next layers on any way, whatever stands between; never an error
+    between: tuple[str, ...] = ()  # what does stand there, beside what is known to pass units on as they are
 
     @property
     def readers(self) -> tuple[str, ...]:
@@ -182,9 +183,8 @@ def _follow(layer: fx.Node, modules: Mapping[str, nn.Module]) -> Units | None:
             continue
         if node.op == "call_module" and is_activation(modules[str(node.target)]):
             readers, obstacle = _readers(node, modules)
-            return Units(
-                str(layer.target), tuple(norms), str(node.target), readers, obstacle, _downstream(node, modules)
-            )
+            downstream, between = _downstream(node, modules)
+            return Units(str(layer.target), tuple(norms), str(node.target), readers, obstacle, downstream, between)
         if node.op == "call_module" and isinstance(modules[str(node.target)], NORMS):
             norms.append(str(node.target))
         else:
@@ -246,8 +246,9 @@ def _may_activate(module: nn.Module) -> bool:
     return not said and not any(isinstance(part, ACTIVATIONS) for part in module.modules())
 
 
-def _downstream(activation: fx.Node, modules: Mapping[str, nn.Module]) -> tuple[str, ...]:
+def _downstream(activation: fx.Node, modules: Mapping[str, nn.Module]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     found: list[str] = []
+    between: list[str] = []
     pending, seen = list(activation.users), set[fx.Node]()
     while pending:
         node = pending.pop(0)
@@ -256,7 +257,9 @@ def _downstream(activation: fx.Node, modules: Mapping[str, nn.Module]) -> tuple[
         elif node not in seen:
             seen.add(node)
             pending.extend(node.users)
-    return tuple(dict.fromkeys(found))
+            if node.op != "output" and not _passes(node, modules):
+                between.append(_name(node))
+    return tuple(dict.fromkeys(found)), tuple(dict.fromkeys(between))
 
 
 def _readers(activation: fx.Node, modules: Mapping[str, nn.Module]) -> tuple[tuple[str, ...], str | None]:

@@ -3,6 +3,7 @@
 from plastic.core.layers.channel_norm import ChannelNorm
 from plastic.core.layers.crelu import CReLU
 from plastic.core.layers.ensemble import EnsembleLinear
+from plastic.core.layers.entries import Entries, columns, norm_rows, one_number, rows
 from plastic.core.layers.half_turn import HalfTurn
 from plastic.core.layers.initialised import Conv2d, Linear
 from plastic.core.layers.initialisers import FanInUniform, Initialiser, LecunNormal, Orthogonal
@@ -18,6 +19,7 @@ __all__ = [
     "ChannelNorm",
     "Conv2d",
     "EnsembleLinear",
+    "Entries",
     "FactorisedNoise",
     "FanInUniform",
     "HalfTurn",
@@ -31,10 +33,14 @@ __all__ = [
     "ScaleGradient",
     "by_member",
     "by_unit",
+    "columns",
     "draw_noise",
     "members",
     "norm_for",
+    "norm_rows",
+    "one_number",
     "resized",
+    "rows",
     "silenced",
     "unit_axis",
     "width",
