@@ -6,7 +6,7 @@ for the columns in which labels arrive. So flattened images, concatenations, rot
 themselves; where a label arrives changed, or mixed with another, there is an error.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -63,17 +63,24 @@ def marked(entries: Entries, chosen: Tensor) -> Tensor:
     return mask
 
 
-def mean_size(model: nn.Module, found: Sequence[Entries], owners: int) -> Tensor:
-    """Mean |w| of the weights among the entries, for each owner; 0 for one that has none."""
-    weights = [entries for entries in found if entries.role == "weight"]
-    total = torch.zeros(owners + 1, device=next(model.parameters()).device)
-    number = torch.zeros_like(total)
-    for entries in weights:
-        size = model.get_parameter(entries.name).detach().abs()
-        owner = entries.owner.expand_as(size).flatten() % (owners + 1)  # -1 is the one too many
-        total.index_add_(0, owner, size.flatten().to(total))
-        number.index_add_(0, owner, torch.ones_like(owner, dtype=total.dtype))
-    return (total / number.clamp(min=1))[:-1]
+def mean_size(value: Callable[[str], Tensor], found: Sequence[Entries], owners: int) -> Tensor:
+    """Mean |w| over the weights among the entries, biases and noise left out, for each owner; 0 without any.
+
+    Args:
+        value: Gives the tensor for a parameter's name: `model.get_parameter`, or the gradients'.
+        found: Incoming or outgoing entries.
+        owners: How many there are.
+    """
+    totals: list[Tensor] = []
+    numbers: list[Tensor] = []
+    for entries in found:
+        if entries.role == "weight":
+            size = value(entries.name).detach().abs()
+            owner = entries.owner.expand_as(size).flatten() % (owners + 1)  # -1 is the one too many
+            totals.append(torch.bincount(owner, size.flatten(), owners + 1))
+            numbers.append(torch.bincount(owner, minlength=owners + 1))
+    mean: Tensor = sum(totals[1:], totals[0]) / sum(numbers[1:], numbers[0]).clamp(min=1)
+    return mean[:-1].to(value(found[0].name))
 
 
 def folded(wires: Wires, values: Tensor) -> Tensor:

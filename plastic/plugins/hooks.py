@@ -9,6 +9,8 @@ from plastic.plugins.interventions.augmentation import Augmentation
 from plastic.plugins.interventions.crelu import ConcatenatedReLU
 from plastic.plugins.interventions.layer_norm import LayerNorm
 from plastic.plugins.interventions.plasticity_injection import PlasticityInjection
+from plastic.plugins.interventions.redo import ReDo
+from plastic.plugins.interventions.regrama import ReGraMa
 from plastic.plugins.interventions.reset import Reset
 from plastic.plugins.interventions.shrink_perturb import ShrinkPerturb
 from plastic.plugins.modifiers.l2 import L2
@@ -38,6 +40,8 @@ def plastic_interventions() -> list[type[PlasticityIntervention]]:
         PlasticityInjection,
         AdaptiveReplayRatio,
         Augmentation,
+        ReDo,
+        ReGraMa,
     ]
 
 

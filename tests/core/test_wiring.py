@@ -473,8 +473,8 @@ def test_mean_sizes_by_hand() -> None:
         model[0].weight.copy_(torch.tensor([[-2.0], [1.0]]))
         model[2].weight_mu.copy_(torch.tensor([[1.0, -4.0], [-3.0, 6.0]]))
     (wires,) = wiring(model, (torch.rand(2, 1),))
-    assert mean_size(model, wires.incoming, 2).tolist() == [2.0, 1.0]
-    assert mean_size(model, wires.outgoing, 2).tolist() == [2.0, 5.0]  # of the means alone
+    assert mean_size(model.get_parameter, wires.incoming, 2).tolist() == [2.0, 1.0]
+    assert mean_size(model.get_parameter, wires.outgoing, 2).tolist() == [2.0, 5.0]  # of the means alone
 
 
 def test_what_is_nobodys_is_in_no_mean() -> None:
@@ -482,7 +482,7 @@ def test_what_is_nobodys_is_in_no_mean() -> None:
     model = Critic()
     wires = wiring(model, pair(), "trunk")[0]
     weight = model.get_parameter("head.0.weight").detach()
-    torch.testing.assert_close(mean_size(model, wires.outgoing, 5), weight.abs().mean((0, 1))[:5])
+    torch.testing.assert_close(mean_size(model.get_parameter, wires.outgoing, 5), weight.abs().mean((0, 1))[:5])
 
 
 def test_channels_of_images_are_normalised_by_a_norm_of_channels() -> None:
