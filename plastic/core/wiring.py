@@ -34,12 +34,14 @@ class Wires:
             The columns are those of `activations`, an ensemble's members one after the other.
         incoming: The entries that make the units, norms behind the layer included; owners are units.
         outgoing: The entries that read them, in every reader, a frozen one too; owners are columns.
+        read_by: The path of the layer in which each of these lies.
     """
 
     units: Units
     unit_of: Tensor
     incoming: tuple[Entries, ...]
     outgoing: tuple[Entries, ...]
+    read_by: tuple[str, ...]
 
     @property
     def count(self) -> int:
@@ -71,16 +73,42 @@ def mean_size(value: Callable[[str], Tensor], found: Sequence[Entries], owners: 
         found: Incoming or outgoing entries.
         owners: How many there are.
     """
-    totals: list[Tensor] = []
-    numbers: list[Tensor] = []
+    total = number = torch.zeros(owners, dtype=torch.double)
     for entries in found:
         if entries.role == "weight":
             size = value(entries.name).detach().abs()
-            owner = entries.owner.expand_as(size).flatten() % (owners + 1)  # -1 is the one too many
-            totals.append(torch.bincount(owner, size.flatten(), owners + 1))
-            numbers.append(torch.bincount(owner, minlength=owners + 1))
-    mean: Tensor = sum(totals[1:], totals[0]) / sum(numbers[1:], numbers[0]).clamp(min=1)
-    return mean[:-1].to(value(found[0].name))
+            total = total + _summed(size, entries.owner, owners)
+            number = number + _summed(torch.ones_like(size), entries.owner, owners)
+    return (total / number.clamp(min=1)).to(value(found[0].name))
+
+
+def passed_on(model: nn.Module, wires: Wires, values: Tensor) -> dict[str, Tensor]:
+    """What constant values of the columns, [columns], add to what each reader gives, by the reader's bias.
+
+    A reader without a bias has no entry. Of a convolution it is what it adds where no padding is read.
+    """
+    found: dict[str, Tensor] = {}
+    for path, entries in zip(wires.read_by, wires.outgoing, strict=True):
+        reader = model.get_submodule(path)
+        made = [stored for own in rows(reader) for stored in _stored(reader, path, own)]
+        biases = [own for own in made if own.role == "bias"]
+        if entries.role == "weight" and biases:
+            row = next(own.owner for own in made if own.name == entries.name)
+            weight = model.get_parameter(entries.name).detach()
+            added = weight * torch.cat((values, values.new_zeros(1)))[entries.owner]
+            sums = _summed(added, row, int(row.max()) + 1).to(weight)[biases[0].owner]
+            found[biases[0].name] = found[biases[0].name] + sums if biases[0].name in found else sums
+    return found
+
+
+def _summed(values: Tensor, owner: Tensor, owners: int) -> Tensor:
+    owner = owner.view(*(1,) * (values.dim() - owner.dim()), *owner.shape)
+    alike = [axis for axis, size in enumerate(owner.shape) if size == 1]
+    if alike:
+        values = values.sum(alike, keepdim=True)
+    # on the CPU, where a sum has one order: a run on a GPU has to be the same again, too
+    index = owner.expand_as(values).flatten().cpu() % (owners + 1)  # -1 is the one too many
+    return torch.bincount(index, values.flatten().double().cpu(), owners + 1)[:-1]
 
 
 def folded(wires: Wires, values: Tensor) -> Tensor:
@@ -119,11 +147,22 @@ def wiring(model: nn.Module, inputs: tuple[Tensor, ...], layers: str = "whole") 
                 f"the units of {units.layer!r} are an output of the network, which would change with them; "
                 "leave that layer out with layers="
             )
-        outgoing: list[Entries] = []
+        outgoing: list[tuple[str, Entries]] = []
         for path, samples in dye.read.items():
             for sample in samples:
-                outgoing += _read_by(modules[path], path, dye.numbers(place, sample, path))
-        wires.append(Wires(units, dye.unit_of(place), _incoming(modules, units), _distinct(outgoing)))
+                outgoing += (
+                    (path, entries) for entries in _read(modules[path], path, dye.numbers(place, sample, path))
+                )
+        kept = _distinct(outgoing)
+        wires.append(
+            Wires(
+                units,
+                dye.unit_of(place),
+                _incoming(modules, units),
+                outgoing=tuple(entries for _, entries in kept),
+                read_by=tuple(path for path, _ in kept),
+            )
+        )
     return wires
 
 
@@ -251,7 +290,7 @@ def _incoming(modules: Mapping[str, nn.Module], units: Units) -> tuple[Entries, 
     return tuple(stored for path, entries in own for stored in _stored(modules[path], path, entries))
 
 
-def _read_by(layer: nn.Module, path: str, numbers: Tensor) -> list[Entries]:
+def _read(layer: nn.Module, path: str, numbers: Tensor) -> list[Entries]:
     if not (numbers >= 0).any():
         return []
     return [stored for entries in columns(layer, numbers) for stored in _stored(layer, path, entries)]
@@ -283,10 +322,10 @@ def _broadcasts(shape: torch.Size, to: torch.Size) -> bool:
         return False
 
 
-def _distinct(found: Sequence[Entries]) -> tuple[Entries, ...]:
+def _distinct(found: Sequence[tuple[str, Entries]]) -> list[tuple[str, Entries]]:
     # a layer that is called twice on the same units reads them with the same entries
-    kept: list[Entries] = []
-    for entries in found:
-        if not any(entries.name == other.name and torch.equal(entries.owner, other.owner) for other in kept):
-            kept.append(entries)
-    return tuple(kept)
+    kept: list[tuple[str, Entries]] = []
+    for path, entries in found:
+        if not any(entries.name == other.name and torch.equal(entries.owner, other.owner) for _, other in kept):
+            kept.append((path, entries))
+    return kept

@@ -6,6 +6,7 @@ from plastic.core.modifier import OptimizerModifier
 from plastic.core.probe import Probe
 from plastic.plugins.interventions.adaptive_rr import AdaptiveReplayRatio
 from plastic.plugins.interventions.augmentation import Augmentation
+from plastic.plugins.interventions.continual_backprop import ContinualBackprop
 from plastic.plugins.interventions.crelu import ConcatenatedReLU
 from plastic.plugins.interventions.layer_norm import LayerNorm
 from plastic.plugins.interventions.plasticity_injection import PlasticityInjection
@@ -42,6 +43,7 @@ def plastic_interventions() -> list[type[PlasticityIntervention]]:
         Augmentation,
         ReDo,
         ReGraMa,
+        ContinualBackprop,
     ]
 
 
