@@ -19,7 +19,7 @@ from attrs import field, frozen
 from torch import Tensor, fx, nn
 
 from plastic.core.errors import UsageError
-from plastic.core.layers import ChannelNorm, CReLU, HalfTurn, MemberNorm, ScaleGradient, by_unit, width
+from plastic.core.layers import ChannelNorm, CReLU, HalfTurn, MemberNorm, ScaleGradient, UnitMask, by_unit, width
 
 ACTIVATIONS: tuple[type[nn.Module], ...] = (
     nn.ReLU,
@@ -60,6 +60,7 @@ _PASSING: tuple[type[nn.Module], ...] = (
     nn.Identity,
     HalfTurn,
     ScaleGradient,
+    UnitMask,
     nn.modules.dropout._DropoutNd,
 )
 _PASSING_CALLS = {torch.flatten, "flatten", "contiguous"}

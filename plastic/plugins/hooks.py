@@ -10,6 +10,7 @@ from plastic.plugins.interventions.continual_backprop import ContinualBackprop
 from plastic.plugins.interventions.crelu import ConcatenatedReLU
 from plastic.plugins.interventions.layer_norm import LayerNorm
 from plastic.plugins.interventions.plasticity_injection import PlasticityInjection
+from plastic.plugins.interventions.prune_dormant import PruneDormant
 from plastic.plugins.interventions.redo import ReDo
 from plastic.plugins.interventions.regrama import ReGraMa
 from plastic.plugins.interventions.reset import Reset
@@ -44,6 +45,7 @@ def plastic_interventions() -> list[type[PlasticityIntervention]]:
         ReDo,
         ReGraMa,
         ContinualBackprop,
+        PruneDormant,
     ]
 
 

@@ -470,8 +470,8 @@ def test_hooks_are_gone_after_an_error() -> None:
 def test_mean_sizes_by_hand() -> None:
     model = nn.Sequential(nn.Linear(1, 2), nn.ReLU(), NoisyLinear(2, 2))
     with torch.no_grad():
-        model[0].weight.copy_(torch.tensor([[-2.0], [1.0]]))
-        model[2].weight_mu.copy_(torch.tensor([[1.0, -4.0], [-3.0, 6.0]]))
+        model.get_parameter("0.weight").copy_(torch.tensor([[-2.0], [1.0]]))
+        model.get_parameter("2.weight_mu").copy_(torch.tensor([[1.0, -4.0], [-3.0, 6.0]]))
     (wires,) = wiring(model, (torch.rand(2, 1),))
     assert mean_size(model.get_parameter, wires.incoming, 2).tolist() == [2.0, 1.0]
     assert mean_size(model.get_parameter, wires.outgoing, 2).tolist() == [2.0, 5.0]  # of the means alone

@@ -12,6 +12,7 @@ from plastic.core.layers.noisy import FactorisedNoise, NoisyLinear, draw_noise, 
 from plastic.core.layers.norms import NormAxes, norm_for
 from plastic.core.layers.resize import resized, width
 from plastic.core.layers.scale_gradient import ScaleGradient
+from plastic.core.layers.unit_mask import UnitMask
 from plastic.core.layers.units import by_member, by_unit, members, unit_axis
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "NormAxes",
     "Orthogonal",
     "ScaleGradient",
+    "UnitMask",
     "by_member",
     "by_unit",
     "columns",

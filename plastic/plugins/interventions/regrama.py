@@ -102,7 +102,7 @@ class ReGraMa(PlasticityIntervention):
 
     def _of_weights(self, subject: Subject, found: list[Wires]) -> list[Tensor]:
         names = list(dict.fromkeys(entries.name for wires in found for entries in wires.incoming))
-        weights = [subject.model.get_parameter(name) for name in names]
+        weights: list[Tensor] = [subject.model.get_parameter(name) for name in names]
         gradients = dict(zip(names, _gradients(subject, lambda: weights), strict=True))
         return [mean_size(gradients.__getitem__, wires.incoming, wires.count) for wires in found]
 

@@ -44,9 +44,9 @@ def test_the_units_of_least_utility_go_by_hand() -> None:
     def make() -> nn.Module:
         model = nn.Sequential(nn.Linear(1, 4), nn.ReLU(), nn.Linear(4, 2))
         with torch.no_grad():
-            model[0].weight.zero_()
-            model[0].bias.copy_(torch.tensor([1.0, 2.0, 4.0, 0.5]))
-            model[2].weight.copy_(torch.tensor([[3.0, -1.0, 0.5, 8.0], [-1.0, 0.0, 0.25, 8.0]]))
+            model.get_parameter("0.weight").zero_()
+            model.get_parameter("0.bias").copy_(torch.tensor([1.0, 2.0, 4.0, 0.5]))
+            model.get_parameter("2.weight").copy_(torch.tensor([[3.0, -1.0, 0.5, 8.0], [-1.0, 0.0, 0.25, 8.0]]))
         return model
 
     # mean |outgoing| is 2, 0.5, 0.375, 8; times the values that is 2, 1, 1.5, 4
@@ -60,9 +60,9 @@ def test_the_adaptable_utility_by_hand() -> None:
     def make() -> nn.Module:
         model = nn.Sequential(nn.Linear(1, 4), nn.ReLU(), nn.Linear(4, 1))
         with torch.no_grad():
-            model[0].weight.copy_(torch.tensor([[1.0], [2.0], [1.0], [0.5]]))
-            model[0].bias.copy_(torch.tensor([50.0, 50.0, 1.0, 1.0]))
-            model[2].weight.copy_(torch.tensor([[1.0, 2.0, 3.0, -4.0]]))
+            model.get_parameter("0.weight").copy_(torch.tensor([[1.0], [2.0], [1.0], [0.5]]))
+            model.get_parameter("0.bias").copy_(torch.tensor([50.0, 50.0, 1.0, 1.0]))
+            model.get_parameter("2.weight").copy_(torch.tensor([[1.0, 2.0, 3.0, -4.0]]))
         return model
 
     # a unit varies by its weight, so |outgoing| * |h - mean| / |incoming| is as |outgoing|, whatever h itself is

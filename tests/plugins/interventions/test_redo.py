@@ -155,8 +155,8 @@ def sizes(*given: float) -> Learner:
     def make() -> nn.Module:
         model = nn.Sequential(nn.Linear(4, len(given)), nn.ReLU(), nn.Linear(len(given), 2))
         with torch.no_grad():
-            model[0].weight.zero_()
-            model[0].bias.copy_(torch.tensor(given))
+            model.get_parameter("0.weight").zero_()
+            model.get_parameter("0.bias").copy_(torch.tensor(given))
         return model
 
     return plain(make=make)
