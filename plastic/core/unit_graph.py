@@ -7,8 +7,8 @@ between. It is traced whenever it is asked for: after a `Replace` it is simply r
 A network of one's own may hold activations of one's own: `is_activation.register(Mine, lambda module: True)`.
 """
 
-from collections.abc import Mapping
-from functools import singledispatch
+from collections.abc import Callable, Mapping
+from functools import partial, singledispatch
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -85,7 +85,7 @@ class Units:
     norms: tuple[str, ...]
     activation: str
     _readers: tuple[str, ...] = field(alias="readers")
-    _obstacle: str | None = field(alias="obstacle")
+    _obstacle: Callable[[], str] | None = field(alias="obstacle", eq=False)  # names its line, which takes a trace
     downstream: tuple[str, ...] = ()  # the next layers on any way, whatever stands between; never an error
     between: tuple[str, ...] = ()  # what does stand there, beside what is known to pass units on as they are
 
@@ -97,7 +97,7 @@ class Units:
             UsageError: If they cannot be followed there, naming the line that stands between.
         """
         if self._obstacle is not None:
-            raise UsageError(f"cannot tell which layers read {self.layer!r}: {self._obstacle}")
+            raise UsageError(f"cannot tell which layers read {self.layer!r}: {self._obstacle()}")
         return self._readers
 
 
@@ -136,10 +136,9 @@ def unit_graph(model: nn.Module) -> list[Units]:
             activation among them.
     """
     try:
-        found = _traced(model, lines=False)
+        return _traced(model, lines=False)
     except UsageError:
         return _traced(model, lines=True)
-    return _traced(model, lines=True) if any(units._obstacle for units in found) else found
 
 
 def _traced(model: nn.Module, *, lines: bool) -> list[Units]:
@@ -153,7 +152,7 @@ def _traced(model: nn.Module, *, lines: bool) -> list[Units]:
         ) from error
     modules = dict(model.named_modules())
     layers = [node for node in graph.nodes if node.op == "call_module" and is_layer(modules[node.target])]
-    found = [units for units in (_follow(node, modules) for node in layers) if units is not None]
+    found = [units for units in (_follow(node, modules, partial(_obstacle, model)) for node in layers) if units]
     for first, second in pairwise(sorted(found, key=lambda units: units.activation)):
         if first.activation == second.activation:
             raise UsageError(
@@ -169,7 +168,18 @@ def _traced(model: nn.Module, *, lines: bool) -> list[Units]:
     return found
 
 
-def _follow(layer: fx.Node, modules: Mapping[str, nn.Module]) -> Units | None:
+def _obstacle(model: nn.Module, layer: str, found: str | None) -> str:
+    """What stands between a layer and its readers: as `found`, or, if no line was recorded, traced once more."""
+    if found is None:
+        again = next(units for units in _traced(model, lines=True) if units.layer == layer)
+        assert again._obstacle is not None  # the model is as it was
+        return again._obstacle()
+    return found
+
+
+def _follow(
+    layer: fx.Node, modules: Mapping[str, nn.Module], obstacle_of: Callable[[str, str | None], str]
+) -> Units | None:
     norms: list[str] = []
     node = layer
     while len(node.users) == 1:
@@ -183,9 +193,11 @@ def _follow(layer: fx.Node, modules: Mapping[str, nn.Module]) -> Units | None:
         if _passes(node, modules):
             continue
         if node.op == "call_module" and is_activation(modules[str(node.target)]):
-            readers, obstacle = _readers(node, modules)
+            path = str(layer.target)
+            readers, found = _readers(node, modules)
+            obstacle = partial(obstacle_of, path, found if node.stack_trace else None) if found else None
             downstream, between = _downstream(node, modules)
-            return Units(str(layer.target), tuple(norms), str(node.target), readers, obstacle, downstream, between)
+            return Units(path, tuple(norms), str(node.target), readers, obstacle, downstream, between)
         if node.op == "call_module" and isinstance(modules[str(node.target)], NORMS):
             norms.append(str(node.target))
         else:

@@ -85,7 +85,8 @@ def mean_size(value: Callable[[str], Tensor], found: Sequence[Entries], owners: 
 def passed_on(model: nn.Module, wires: Wires, values: Tensor) -> dict[str, Tensor]:
     """What constant values of the columns, [columns], add to what each reader gives, by the reader's bias.
 
-    A reader without a bias has no entry. Of a convolution it is what it adds where no padding is read.
+    A reader without a bias has no entry. Of a convolution it is what it adds where no padding is read, of a reader
+    that is called on the units in several orders the sum over these.
     """
     found: dict[str, Tensor] = {}
     for path, entries in zip(wires.read_by, wires.outgoing, strict=True):

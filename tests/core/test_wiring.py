@@ -24,7 +24,7 @@ from plastic.core.layers import (
     width,
 )
 from plastic.core.unit_graph import is_activation
-from plastic.core.wiring import Wires, folded, hidden, marked, mean_size, wiring
+from plastic.core.wiring import Wires, folded, hidden, marked, mean_size, passed_on, wiring
 from plastic.plugins.interventions.crelu import ConcatenatedReLU
 from plastic.plugins.interventions.layer_norm import LayerNorm
 from plastic.plugins.interventions.plasticity_injection import PlasticityInjection
@@ -483,6 +483,46 @@ def test_what_is_nobodys_is_in_no_mean() -> None:
     wires = wiring(model, pair(), "trunk")[0]
     weight = model.get_parameter("head.0.weight").detach()
     torch.testing.assert_close(mean_size(model.get_parameter, wires.outgoing, 5), weight.abs().mean((0, 1))[:5])
+
+
+def test_what_constant_values_pass_on_by_hand() -> None:
+    model = nn.Sequential(nn.Linear(1, 2), nn.ReLU(), NoisyLinear(2, 2))
+    with torch.no_grad():
+        model.get_parameter("2.weight_mu").copy_(torch.tensor([[1.0, -4.0], [-3.0, 6.0]]))
+    (wires,) = wiring(model, (torch.rand(2, 1),))
+    assert {name: value.tolist() for name, value in passed_on(model, wires, torch.tensor([2.0, 0.5])).items()} == {
+        "2.bias_mu": [0.0, -3.0]
+    }
+
+
+@pytest.mark.parametrize("name", ["plain", "rainbow", "rainbow, crelu doubles the readers", "twin critics"])
+def test_what_constant_values_pass_on_is_what_the_readers_get(name: str) -> None:
+    model, inputs, found = made(name)
+    for wires in found:
+        if name == "twin critics" and wires.units.layer.startswith("encoder"):
+            continue  # the next convolution pads
+        given: dict[str, Tensor] = {}
+
+        def keep(path: str) -> Callable[..., None]:
+            def hook(module: nn.Module, arguments: object, output: Tensor) -> None:
+                given[path] = output.detach()  # noqa: B023
+
+            return hook
+
+        changed = deepcopy(model)
+        for path in set(wires.read_by):
+            changed.get_submodule(path).register_forward_hook(keep(path))
+        nobody, everybody = torch.zeros(wires.count, dtype=torch.bool), torch.ones(wires.count, dtype=torch.bool)
+        outputs(changed, inputs, wires, nobody)
+        before = dict(given)
+        given.clear()
+        outputs(changed, inputs, wires, everybody)  # 3 more, in every column
+        shifts = passed_on(model, wires, torch.full((wires.unit_of.numel(),), 3.0))
+        for path in set(wires.read_by):
+            own = next(value for bias, value in shifts.items() if bias.startswith(f"{path}."))
+            more = given[path] - before[path]
+            own = own.view(*own.shape, *(1 for _ in more.shape[own.dim() + 1 :]))
+            torch.testing.assert_close(more, own.expand_as(more), atol=1e-3, rtol=1e-3)
 
 
 def test_channels_of_images_are_normalised_by_a_norm_of_channels() -> None:
