@@ -414,9 +414,14 @@ def test_readers_that_cannot_be_followed_are_an_error_only_for_who_asks() -> Non
 
 
 def test_the_line_of_an_obstacle_is_traced_only_for_who_asks(monkeypatch: pytest.MonkeyPatch) -> None:
-    traced = []
+    traced: list[object] = []
     trace = fx.Tracer.trace
-    monkeypatch.setattr(fx.Tracer, "trace", lambda self, model: traced.append(1) or trace(self, model))
+
+    def counted(self: fx.Tracer, root: nn.Module) -> fx.Graph:
+        traced.append(root)
+        return trace(self, root)
+
+    monkeypatch.setattr(fx.Tracer, "trace", counted)
     one, _, _ = unit_graph(Cat())
     assert len(traced) == 1
     with pytest.raises(UsageError, match=r"cat stands between \(File .*line \d+"):
