@@ -15,10 +15,10 @@ _keep = validators.in_(("clear", "keep"))
 
 @frozen(eq=False)
 class Overwrite:
-    """New values for one parameter, or for the entries of it that `where` marks.
+    """New values for one parameter or buffer, or for the entries of it that `where` marks.
 
     Args:
-        name: The parameter's name in the model.
+        name: Its name in the model. A buffer has no moments, and the copies that follow get it at each update.
         value: A tensor of the parameter's shape, or a function of the tensor it replaces, which is
             called once for the model and once for each copy with that one's own tensor.
         where: A boolean mask of the parameter's shape; None is all of it.

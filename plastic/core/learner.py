@@ -395,9 +395,9 @@ class Learner:
             for intervention in self._interventions:
                 intervention.edited(whole)
 
-    def _parameter(self, name: str, by: Plugin) -> nn.Parameter:
+    def _parameter(self, name: str, by: Plugin) -> Tensor:
         try:
-            return self.model.get_parameter(name)
+            return _tensor(self.model, name)
         except AttributeError:
             raise UsageError(f"{by.name}: edits name the parameter {name!r}, which {self.name} has not") from None
 
@@ -407,7 +407,7 @@ class Learner:
         for name in self._copies_of(edit.copies, by):
             own = self._lagged[name].name(edit.name)
             if own is not None:
-                _put_values(self.copies[name].get_parameter(own), edit, by)
+                _put_values(_tensor(self.copies[name], own), edit, by)
         if edit.moments == "clear":
             clear_moments(self.optimizer, parameter, where=edit.where)
         step = edit.step or ("clear" if edit.moments == "clear" and edit.where is None else "keep")
@@ -528,6 +528,13 @@ def _laid_out_as(parameter: Tensor, gradient: Tensor) -> Tensor:
     if gradient.stride() == parameter.stride():
         return gradient
     return torch.empty_like(parameter).copy_(gradient)
+
+
+def _tensor(model: nn.Module, name: str) -> Tensor:
+    try:
+        return model.get_parameter(name)
+    except AttributeError:
+        return model.get_buffer(name)
 
 
 def _put_values(tensor: Tensor, edit: Overwrite, by: Plugin) -> None:

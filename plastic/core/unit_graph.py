@@ -7,8 +7,8 @@ between. It is traced whenever it is asked for: after a `Replace` it is simply r
 A network of one's own may hold activations of one's own: `is_activation.register(Mine, lambda module: True)`.
 """
 
-from collections.abc import Mapping
-from functools import singledispatch
+from collections.abc import Callable, Mapping
+from functools import partial, singledispatch
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,17 @@ from attrs import field, frozen
 from torch import Tensor, fx, nn
 
 from plastic.core.errors import UsageError
-from plastic.core.layers import ChannelNorm, CReLU, HalfTurn, MemberNorm, ScaleGradient, by_member, by_unit, width
+from plastic.core.layers import (
+    ChannelNorm,
+    CReLU,
+    HalfTurn,
+    MemberNorm,
+    ScaleGradient,
+    UnitMask,
+    by_member,
+    by_unit,
+    width,
+)
 
 ACTIVATIONS: tuple[type[nn.Module], ...] = (
     nn.ReLU,
@@ -60,6 +70,7 @@ _PASSING: tuple[type[nn.Module], ...] = (
     nn.Identity,
     HalfTurn,
     ScaleGradient,
+    UnitMask,
     nn.modules.dropout._DropoutNd,
 )
 _PASSING_CALLS = {torch.flatten, "flatten", "contiguous"}
@@ -84,8 +95,9 @@ class Units:
     norms: tuple[str, ...]
     activation: str
     _readers: tuple[str, ...] = field(alias="readers")
-    _obstacle: str | None = field(alias="obstacle")
+    _obstacle: Callable[[], str] | None = field(alias="obstacle", eq=False)  # names its line, which takes a trace
     downstream: tuple[str, ...] = ()  # the next layers on any way, whatever stands between; never an error
+    between: tuple[str, ...] = ()  # what does stand there, beside what is known to pass units on as they are
 
     @property
     def readers(self) -> tuple[str, ...]:
@@ -95,7 +107,7 @@ class Units:
             UsageError: If they cannot be followed there, naming the line that stands between.
         """
         if self._obstacle is not None:
-            raise UsageError(f"cannot tell which layers read {self.layer!r}: {self._obstacle}")
+            raise UsageError(f"cannot tell which layers read {self.layer!r}: {self._obstacle()}")
         return self._readers
 
 
@@ -134,10 +146,9 @@ def unit_graph(model: nn.Module) -> list[Units]:
             activation among them.
     """
     try:
-        found = _traced(model, lines=False)
+        return _traced(model, lines=False)
     except UsageError:
         return _traced(model, lines=True)
-    return _traced(model, lines=True) if any(units._obstacle for units in found) else found
 
 
 def _traced(model: nn.Module, *, lines: bool) -> list[Units]:
@@ -151,7 +162,7 @@ def _traced(model: nn.Module, *, lines: bool) -> list[Units]:
         ) from error
     modules = dict(model.named_modules())
     layers = [node for node in graph.nodes if node.op == "call_module" and is_layer(modules[node.target])]
-    found = [units for units in (_follow(node, modules) for node in layers) if units is not None]
+    found = [units for units in (_follow(node, modules, partial(_obstacle, model)) for node in layers) if units]
     for first, second in pairwise(sorted(found, key=lambda units: units.activation)):
         if first.activation == second.activation:
             raise UsageError(
@@ -167,7 +178,18 @@ def _traced(model: nn.Module, *, lines: bool) -> list[Units]:
     return found
 
 
-def _follow(layer: fx.Node, modules: Mapping[str, nn.Module]) -> Units | None:
+def _obstacle(model: nn.Module, layer: str, found: str | None) -> str:
+    """What stands between a layer and its readers: as `found`, or, if no line was recorded, traced once more."""
+    if found is None:
+        again = next(units for units in _traced(model, lines=True) if units.layer == layer)
+        assert again._obstacle is not None  # the model is as it was
+        return again._obstacle()
+    return found
+
+
+def _follow(
+    layer: fx.Node, modules: Mapping[str, nn.Module], obstacle_of: Callable[[str, str | None], str]
+) -> Units | None:
     norms: list[str] = []
     node = layer
     while len(node.users) == 1:
@@ -181,10 +203,11 @@ def _follow(layer: fx.Node, modules: Mapping[str, nn.Module]) -> Units | None:
         if _passes(node, modules):
             continue
         if node.op == "call_module" and is_activation(modules[str(node.target)]):
-            readers, obstacle = _readers(node, modules)
-            return Units(
-                str(layer.target), tuple(norms), str(node.target), readers, obstacle, _downstream(node, modules)
-            )
+            path = str(layer.target)
+            readers, found = _readers(node, modules)
+            obstacle = partial(obstacle_of, path, found if node.stack_trace else None) if found else None
+            downstream, between = _downstream(node, modules)
+            return Units(path, tuple(norms), str(node.target), readers, obstacle, downstream, between)
         if node.op == "call_module" and isinstance(modules[str(node.target)], NORMS):
             norms.append(str(node.target))
         else:
@@ -246,8 +269,9 @@ def _may_activate(module: nn.Module) -> bool:
     return not said and not any(isinstance(part, ACTIVATIONS) for part in module.modules())
 
 
-def _downstream(activation: fx.Node, modules: Mapping[str, nn.Module]) -> tuple[str, ...]:
+def _downstream(activation: fx.Node, modules: Mapping[str, nn.Module]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     found: list[str] = []
+    between: list[str] = []
     pending, seen = list(activation.users), set[fx.Node]()
     while pending:
         node = pending.pop(0)
@@ -256,7 +280,9 @@ def _downstream(activation: fx.Node, modules: Mapping[str, nn.Module]) -> tuple[
         elif node not in seen:
             seen.add(node)
             pending.extend(node.users)
-    return tuple(dict.fromkeys(found))
+            if node.op != "output" and not _passes(node, modules):
+                between.append(_name(node))
+    return tuple(dict.fromkeys(found)), tuple(dict.fromkeys(between))
 
 
 def _readers(activation: fx.Node, modules: Mapping[str, nn.Module]) -> tuple[tuple[str, ...], str | None]:

@@ -6,9 +6,13 @@ from plastic.core.modifier import OptimizerModifier
 from plastic.core.probe import Probe
 from plastic.plugins.interventions.adaptive_rr import AdaptiveReplayRatio
 from plastic.plugins.interventions.augmentation import Augmentation
+from plastic.plugins.interventions.continual_backprop import ContinualBackprop
 from plastic.plugins.interventions.crelu import ConcatenatedReLU
 from plastic.plugins.interventions.layer_norm import LayerNorm
 from plastic.plugins.interventions.plasticity_injection import PlasticityInjection
+from plastic.plugins.interventions.prune_dormant import PruneDormant
+from plastic.plugins.interventions.redo import ReDo
+from plastic.plugins.interventions.regrama import ReGraMa
 from plastic.plugins.interventions.reset import Reset
 from plastic.plugins.interventions.shrink_perturb import ShrinkPerturb
 from plastic.plugins.modifiers.l2 import L2
@@ -46,6 +50,10 @@ def plastic_interventions() -> list[type[PlasticityIntervention]]:
         PlasticityInjection,
         AdaptiveReplayRatio,
         Augmentation,
+        ReDo,
+        ReGraMa,
+        ContinualBackprop,
+        PruneDormant,
     ]
 
 

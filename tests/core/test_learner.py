@@ -412,6 +412,21 @@ def test_the_copies_that_are_written(copies: Any, written: set[str]) -> None:
         )
 
 
+def test_a_buffer_is_written_too_and_copies_get_it() -> None:
+    def make() -> nn.Module:
+        model = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3), nn.ReLU(), nn.Linear(3, 2))
+        return model.requires_grad_(True)
+
+    learner = Learner("small", make, Fit(), SGD)
+    learner.follow("target", rate=0.5)
+    where = torch.tensor([False, True, False])
+    write(learner, Overwrite("1.running_mean", torch.full((3,), 7.0), where=where))
+    for model in (learner.model, learner.copies["target"]):
+        assert model.get_buffer("1.running_mean").tolist() == [0.0, 7.0, 0.0]
+    with pytest.raises(UsageError, match=r"edits name the parameter '1\.running_median', which small has not"):
+        write(learner, Overwrite("1.running_median", torch.zeros(3)))
+
+
 def test_a_function_is_given_each_ones_own_tensor_once() -> None:
     learner = learner_with()
     train(learner, 2)

@@ -7,7 +7,7 @@ from copy import deepcopy
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from plastic.agents.rainbow.networks import Head, Network, image_encoder, noisy
 from plastic.core.errors import UsageError
@@ -411,6 +411,27 @@ def test_readers_that_cannot_be_followed_are_an_error_only_for_who_asks() -> Non
         UsageError, match=r"^cannot tell which layers read 'out\.0': they are an output of the network$"
     ):
         _ = out.readers
+
+
+def test_the_line_of_an_obstacle_is_traced_only_for_who_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    traced: list[object] = []
+    trace = fx.Tracer.trace
+
+    def counted(self: fx.Tracer, root: nn.Module) -> fx.Graph:
+        traced.append(root)
+        return trace(self, root)
+
+    monkeypatch.setattr(fx.Tracer, "trace", counted)
+    one, _, _ = unit_graph(Cat())
+    assert len(traced) == 1
+    with pytest.raises(UsageError, match=r"cat stands between \(File .*line \d+"):
+        _ = one.readers
+    assert len(traced) == 2
+
+
+def test_what_stands_between_is_named_beside_the_readers() -> None:
+    one, two, out = unit_graph(Cat())
+    assert [units.between for units in (one, two, out)] == [("cat",), ("cat",), ()]
 
 
 # ------------------------------------------------------------------ values

@@ -3,6 +3,7 @@
 from plastic.core.layers.channel_norm import ChannelNorm
 from plastic.core.layers.crelu import CReLU
 from plastic.core.layers.ensemble import EnsembleLinear
+from plastic.core.layers.entries import Entries, columns, norm_rows, one_number, rows
 from plastic.core.layers.half_turn import HalfTurn
 from plastic.core.layers.initialised import Conv2d, Linear
 from plastic.core.layers.initialisers import FanInUniform, Initialiser, LecunNormal, Orthogonal
@@ -11,6 +12,7 @@ from plastic.core.layers.noisy import FactorisedNoise, NoisyLinear, draw_noise, 
 from plastic.core.layers.norms import NormAxes, norm_for
 from plastic.core.layers.resize import resized, width
 from plastic.core.layers.scale_gradient import ScaleGradient, unscaled
+from plastic.core.layers.unit_mask import UnitMask
 from plastic.core.layers.units import by_member, by_unit, members, unit_axis
 
 __all__ = [
@@ -18,6 +20,7 @@ __all__ = [
     "ChannelNorm",
     "Conv2d",
     "EnsembleLinear",
+    "Entries",
     "FactorisedNoise",
     "FanInUniform",
     "HalfTurn",
@@ -29,12 +32,17 @@ __all__ = [
     "NormAxes",
     "Orthogonal",
     "ScaleGradient",
+    "UnitMask",
     "by_member",
     "by_unit",
+    "columns",
     "draw_noise",
     "members",
     "norm_for",
+    "norm_rows",
+    "one_number",
     "resized",
+    "rows",
     "silenced",
     "unit_axis",
     "unscaled",
