@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from copy import deepcopy
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import attrs
@@ -194,7 +194,10 @@ class Learner:
         The caller has advanced the clock to this update. Nothing here waits for the device.
         """
         self.updates += 1
-        evaluation = Evaluation(self._loss, self.params, batch, self.draw_noise, self._augmentation, self.max_grad_norm)
+        masks = partial(derive, self.seed, self.name, "masks", self.updates)
+        evaluation = Evaluation(
+            self._loss, self.params, batch, self.draw_noise, self._augmentation, masks, self.max_grad_norm
+        )
         due = [modifier for modifier in self._ascending if modifier.due(self.clock)]
         losses, gradients = nest(due, evaluation, self.params)
         self._step(gradients)

@@ -7,6 +7,7 @@ from plastic.core.probe import Probe
 from plastic.plugins.interventions.adaptive_rr import AdaptiveReplayRatio
 from plastic.plugins.interventions.augmentation import Augmentation
 from plastic.plugins.interventions.crelu import ConcatenatedReLU
+from plastic.plugins.interventions.dropout import Dropout
 from plastic.plugins.interventions.l2_init import L2Init
 from plastic.plugins.interventions.layer_norm import LayerNorm
 from plastic.plugins.interventions.plasticity_injection import PlasticityInjection
@@ -40,6 +41,7 @@ def plastic_interventions() -> list[type[PlasticityIntervention]]:
         AdaptiveReplayRatio,
         Augmentation,
         L2Init,
+        Dropout,
     ]
 
 

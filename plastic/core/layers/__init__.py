@@ -2,6 +2,7 @@
 
 from plastic.core.layers.channel_norm import ChannelNorm
 from plastic.core.layers.crelu import CReLU
+from plastic.core.layers.dropout import Dropout
 from plastic.core.layers.ensemble import EnsembleLinear
 from plastic.core.layers.half_turn import HalfTurn
 from plastic.core.layers.initialised import Conv2d, Linear
@@ -17,6 +18,7 @@ __all__ = [
     "CReLU",
     "ChannelNorm",
     "Conv2d",
+    "Dropout",
     "EnsembleLinear",
     "FactorisedNoise",
     "FanInUniform",

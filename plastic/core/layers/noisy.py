@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+RANDOM: tuple[type[nn.Module], ...] = (nn.modules.dropout._DropoutNd, nn.RReLU)  # draw in a forward pass
+
 
 class FactorisedNoise(nn.Module):
     """One sample of the noise of a layer: f(eps) for its inputs and outputs, f(x) = sign(x) sqrt(|x|).
@@ -94,12 +96,17 @@ def draw_noise(buffers: list[Tensor], generator: torch.Generator) -> None:
 
 @contextmanager
 def silenced(model: nn.Module) -> Iterator[None]:
-    """Inside, the model's noisy layers give their means although they are training."""
+    """Inside, the model's noisy layers give their means and its dropout drops nothing, although they are training."""
     modules = noises(model)
+    drawing = [module for module in model.modules() if isinstance(module, RANDOM) and module.training]
     for module in modules:
         module.silent = True
+    for random in drawing:
+        random.training = False
     try:
         yield
     finally:
         for module in modules:
             module.silent = False
+        for random in drawing:
+            random.training = True

@@ -113,7 +113,7 @@ def test_layers_selects_what_is_pulled(layers: str) -> None:
 
 
 def test_what_it_cannot_pull_is_refused() -> None:
-    with pytest.raises(NothingToActOn, match="l2_init: no trained parameter beside those of norms matches layers=trunk"):
+    with pytest.raises(NothingToActOn, match="no trained parameter beside those of norms matches layers=trunk"):
         rainbow(L2Init(layers="trunk"))
     with pytest.raises(NothingToActOn, match=r"matches layers=1"):
         learner_of(lambda: nn.Sequential(nn.Linear(2, 2), nn.LayerNorm(2)), torch.ones(3, 2), None, L2Init(layers="1"))
