@@ -16,7 +16,7 @@ from plastic.core.errors import NothingToActOn, UsageError
 from plastic.core.evaluating import evaluating
 from plastic.core.intervention import BUILD_STAGES, PlasticityIntervention
 from plastic.core.lagged_copy import LaggedCopy
-from plastic.core.layers import draw_noise
+from plastic.core.layers import SpectralNorm, draw_noise
 from plastic.core.layers.noisy import noises
 from plastic.core.memory import keep_freed_memory
 from plastic.core.modifier import MODIFIER_STAGES, MakeOptimizer, OptimizerModifier, Parameters
@@ -131,6 +131,12 @@ class Learner:
             lagged.index(self.model)
         self._loss = Loss(self.model, self.copies, self.objective, self._penalising)
         drawn = [self.model, *(lagged.module for lagged in self._lagged.values() if lagged.rate > 0)]
+        # frozen ones keep their vectors: an injection's frozen head must stay what it was
+        self._iterated = [
+            module
+            for module in self.model.modules()
+            if isinstance(module, SpectralNorm) and any(p.requires_grad for p in module.parameters())
+        ]
         self._noise_buffers = [b for model in drawn for sample in noises(model) for b in sample.buffers()]
 
     def _start(self) -> None:
@@ -194,6 +200,8 @@ class Learner:
         The caller has advanced the clock to this update. Nothing here waits for the device.
         """
         self.updates += 1
+        for layer in self._iterated:
+            layer.advance()
         masks = partial(derive, self.seed, self.name, "masks", self.updates)
         evaluation = Evaluation(
             self._loss, self.params, batch, self.draw_noise, self._augmentation, masks, self.max_grad_norm
@@ -354,10 +362,12 @@ class Learner:
             UsageError: If an edit names what is not there, or is none of the four kinds.
         """
         whole: list[str] = []
+        written: dict[SpectralNorm, None] = {}
         for edit in edits:
             match edit:
                 case Overwrite():
                     self._overwrite(edit, by)
+                    written |= dict.fromkeys(self._normalised(edit.name))
                     if edit.where is None:
                         whole.append(edit.name)
                 case Replace():
@@ -371,6 +381,8 @@ class Learner:
                     self._tune(edit, by)
                 case _:
                     raise UsageError(f"{by.name}: edits gave {edit!r}, which is no Overwrite, Replace, Forget or Tune")
+        for layer in written:
+            layer.settle()
         if whole:
             for modifier in self._modifiers:
                 modifier.edited(whole)
@@ -395,6 +407,16 @@ class Learner:
         step = edit.step or ("clear" if edit.moments == "clear" and edit.where is None else "keep")
         if step == "clear":
             clear_step(self.optimizer, parameter)
+
+    def _normalised(self, parameter: str) -> Iterator[SpectralNorm]:
+        """Whose power iteration begins again when this parameter is written, in the model and in its copies."""
+        path = parameter.rpartition(".")[0]
+        if isinstance(layer := self.model.get_submodule(path), SpectralNorm):
+            yield layer
+            for name, lagged in self._lagged.items():
+                own = lagged.name(path)
+                if own is not None:
+                    yield self.copies[name].get_submodule(own)  # type: ignore[misc]
 
     def _copies_of(self, wanted: str | Collection[str], by: Plugin) -> Collection[str]:
         if wanted == "all":

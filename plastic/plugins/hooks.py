@@ -13,6 +13,7 @@ from plastic.plugins.interventions.layer_norm import LayerNorm
 from plastic.plugins.interventions.plasticity_injection import PlasticityInjection
 from plastic.plugins.interventions.reset import Reset
 from plastic.plugins.interventions.shrink_perturb import ShrinkPerturb
+from plastic.plugins.interventions.spectral_norm import SpectralNorm
 from plastic.plugins.modifiers.l2 import L2
 from plastic.plugins.modifiers.sam import SAM
 from plastic.plugins.modifiers.swa import SWA
@@ -42,6 +43,7 @@ def plastic_interventions() -> list[type[PlasticityIntervention]]:
         Augmentation,
         L2Init,
         Dropout,
+        SpectralNorm,
     ]
 
 

@@ -12,6 +12,7 @@ from plastic.core.layers.noisy import FactorisedNoise, NoisyLinear, draw_noise, 
 from plastic.core.layers.norms import NormAxes, norm_for
 from plastic.core.layers.resize import resized, width
 from plastic.core.layers.scale_gradient import ScaleGradient
+from plastic.core.layers.spectral_norm import SpectralNorm, matrices, spectrally_normalised
 from plastic.core.layers.units import by_member, by_unit, members, unit_axis
 
 __all__ = [
@@ -31,13 +32,16 @@ __all__ = [
     "NormAxes",
     "Orthogonal",
     "ScaleGradient",
+    "SpectralNorm",
     "by_member",
     "by_unit",
     "draw_noise",
+    "matrices",
     "members",
     "norm_for",
     "resized",
     "silenced",
+    "spectrally_normalised",
     "unit_axis",
     "width",
 ]

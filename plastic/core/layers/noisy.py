@@ -67,12 +67,16 @@ class NoisyLinear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[..., in_features] -> [..., out_features]."""
         if not self.training or self.noise.silent:
-            return F.linear(x, self.weight_mu, self.bias_mu)
+            return F.linear(x, self.mean(), self.bias_mu)
         # One tensor of the weights' size instead of two, here and kept for the backward pass: new memory
         # costs more than arithmetic (docs/performance.md).
-        weight = (self.weight_sigma * self.noise.outputs[:, None]).mul_(self.noise.inputs).add_(self.weight_mu)
+        weight = (self.weight_sigma * self.noise.outputs[:, None]).mul_(self.noise.inputs).add_(self.mean())
         bias = torch.addcmul(self.bias_mu, self.bias_sigma, self.noise.outputs)
         return F.linear(x, weight, bias)
+
+    def mean(self) -> Tensor:
+        """The weights that noise is added to: `weight_mu`, unless a kind of this layer normalises it."""
+        return self.weight_mu
 
     def extra_repr(self) -> str:
         """As PyTorch's linear layers print themselves."""

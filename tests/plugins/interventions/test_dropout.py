@@ -1,6 +1,5 @@
 """Dropout: where it stands, when it drops, and that a run with it goes on exactly."""
 
-import io
 from collections.abc import Iterable
 from typing import Any
 
@@ -81,9 +80,7 @@ def test_what_it_cannot_do_is_refused() -> None:
 def test_acting_and_looking_see_the_whole_network() -> None:
     """An agent may act in training mode: its noisy layers explore."""
     model, plain = Dropout(p=0.5).build(network()), network()
-    plain.load_state_dict(
-        {key: value for key, value in zip(plain.state_dict(), model.state_dict().values(), strict=True)}
-    )
+    plain.load_state_dict(dict(zip(plain.state_dict(), model.state_dict().values(), strict=True)))
     images = torch.rand(3, 4, 36, 36)
     for training in (True, False):
         assert torch.equal(model.train(training)(images), plain.train(training)(images))
@@ -100,8 +97,8 @@ class Looks(PlasticityIntervention):
     when: Any = Always()
 
     def edits(self, subject: Subject) -> Iterable[Edit]:
-        for network in (subject.model, *subject.copies.values()):
-            assert not any(module.training for module in network.modules())
+        for one in (subject.model, *subject.copies.values()):
+            assert not any(module.training for module in one.modules())
         assert torch.equal(subject.loss(subject.model), subject.loss(subject.model))
         return ()
 
