@@ -8,9 +8,11 @@ from plastic.plugins.interventions.adaptive_rr import AdaptiveReplayRatio
 from plastic.plugins.interventions.augmentation import Augmentation
 from plastic.plugins.interventions.crelu import ConcatenatedReLU
 from plastic.plugins.interventions.dropout import Dropout
+from plastic.plugins.interventions.fourier_features import FourierFeatures
 from plastic.plugins.interventions.l2_init import L2Init
 from plastic.plugins.interventions.layer_norm import LayerNorm
 from plastic.plugins.interventions.plasticity_injection import PlasticityInjection
+from plastic.plugins.interventions.rational import RationalActivation
 from plastic.plugins.interventions.reset import Reset
 from plastic.plugins.interventions.shrink_perturb import ShrinkPerturb
 from plastic.plugins.interventions.spectral_norm import SpectralNorm
@@ -44,6 +46,8 @@ def plastic_interventions() -> list[type[PlasticityIntervention]]:
         L2Init,
         Dropout,
         SpectralNorm,
+        RationalActivation,
+        FourierFeatures,
     ]
 
 

@@ -1,5 +1,6 @@
 """The layers that the unit graph knows beside PyTorch's own."""
 
+from plastic.core.layers.activations import can_be_off, expansion
 from plastic.core.layers.channel_norm import ChannelNorm
 from plastic.core.layers.crelu import CReLU
 from plastic.core.layers.dropout import Dropout
@@ -35,7 +36,9 @@ __all__ = [
     "SpectralNorm",
     "by_member",
     "by_unit",
+    "can_be_off",
     "draw_noise",
+    "expansion",
     "matrices",
     "members",
     "norm_for",

@@ -101,7 +101,7 @@ def test_the_power_iteration_follows_the_weights() -> None:
     for path, layer in normalised(learner.model).items():
         exact = torch.linalg.matrix_norm(matrices(layer).detach(), 2)
         torch.testing.assert_close(layer.largest().flatten(), exact, rtol=1e-2, atol=0)
-        assert abs(before[path] - exact) > 0.05 * exact
+        assert abs(before[path] - exact) > 0.02 * exact  # so it had something to follow
     assert faults(learner) == []
 
 
