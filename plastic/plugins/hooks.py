@@ -11,11 +11,13 @@ from plastic.plugins.interventions.dropout import Dropout
 from plastic.plugins.interventions.fourier_features import FourierFeatures
 from plastic.plugins.interventions.l2_init import L2Init
 from plastic.plugins.interventions.layer_norm import LayerNorm
+from plastic.plugins.interventions.parseval import Parseval
 from plastic.plugins.interventions.plasticity_injection import PlasticityInjection
 from plastic.plugins.interventions.rational import RationalActivation
 from plastic.plugins.interventions.reset import Reset
 from plastic.plugins.interventions.shrink_perturb import ShrinkPerturb
 from plastic.plugins.interventions.spectral_norm import SpectralNorm
+from plastic.plugins.interventions.wider import Wider
 from plastic.plugins.modifiers.l2 import L2
 from plastic.plugins.modifiers.sam import SAM
 from plastic.plugins.modifiers.swa import SWA
@@ -48,6 +50,8 @@ def plastic_interventions() -> list[type[PlasticityIntervention]]:
         SpectralNorm,
         RationalActivation,
         FourierFeatures,
+        Wider,
+        Parseval,
     ]
 
 
