@@ -397,16 +397,23 @@ class Learner:
 
     def _overwrite(self, edit: Overwrite, by: Plugin) -> None:
         parameter = self._parameter(edit.name, by)
-        _put_values(parameter, edit, by)
+        _put_values(parameter, edit, [self._parameter(name, by) for name in edit.given], by)
         for name in self._copies_of(edit.copies, by):
             own = self._lagged[name].name(edit.name)
             if own is not None:
-                _put_values(self.copies[name].get_parameter(own), edit, by)
+                given = [self._copied(name, other, by) for other in edit.given]
+                _put_values(self.copies[name].get_parameter(own), edit, given, by)
         if edit.moments == "clear":
             clear_moments(self.optimizer, parameter, where=edit.where)
         step = edit.step or ("clear" if edit.moments == "clear" and edit.where is None else "keep")
         if step == "clear":
             clear_step(self.optimizer, parameter)
+
+    def _copied(self, copy: str, parameter: str, by: Plugin) -> Tensor:
+        own = self._lagged[copy].name(parameter)
+        if own is None:
+            raise UsageError(f"{by.name}: edits give the parameter {parameter!r}, which the copy {copy!r} has not")
+        return self.copies[copy].get_parameter(own)
 
     def _normalised(self, parameter: str) -> Iterator[SpectralNorm]:
         """Whose power iteration begins again when this parameter is written, in the model and in its copies."""
@@ -534,12 +541,15 @@ def _laid_out_as(parameter: Tensor, gradient: Tensor) -> Tensor:
     return torch.empty_like(parameter).copy_(gradient)
 
 
-def _put_values(tensor: Tensor, edit: Overwrite, by: Plugin) -> None:
-    value = edit.value if isinstance(edit.value, Tensor) else edit.value(tensor.detach().clone())
-    for given, what in ((value, "overwrite"), (edit.where, "mask")):
-        if given is not None and given.shape != tensor.shape:
+def _put_values(tensor: Tensor, edit: Overwrite, given: Sequence[Tensor], by: Plugin) -> None:
+    if isinstance(edit.value, Tensor):
+        value = edit.value
+    else:
+        value = edit.value(*(own.detach().clone() for own in (tensor, *given)))
+    for part, what in ((value, "overwrite"), (edit.where, "mask")):
+        if part is not None and part.shape != tensor.shape:
             raise UsageError(
-                f"{by.name}: {edit.name} has the shape {tuple(tensor.shape)}, not {tuple(given.shape)} as its {what}"
+                f"{by.name}: {edit.name} has the shape {tuple(tensor.shape)}, not {tuple(part.shape)} as its {what}"
             )
     value = value.detach().to(tensor)
     tensor.copy_(value if edit.where is None else torch.where(edit.where, value, tensor))

@@ -11,6 +11,7 @@ from plastic.plugins.interventions.dropout import Dropout
 from plastic.plugins.interventions.fourier_features import FourierFeatures
 from plastic.plugins.interventions.l2_init import L2Init
 from plastic.plugins.interventions.layer_norm import LayerNorm
+from plastic.plugins.interventions.normalize_project import NormalizeProject
 from plastic.plugins.interventions.parseval import Parseval
 from plastic.plugins.interventions.plasticity_injection import PlasticityInjection
 from plastic.plugins.interventions.rational import RationalActivation
@@ -52,6 +53,7 @@ def plastic_interventions() -> list[type[PlasticityIntervention]]:
         FourierFeatures,
         Wider,
         Parseval,
+        NormalizeProject,
     ]
 
 
