@@ -11,7 +11,7 @@ from torch.func import functional_call
 
 from plastic.core.intervention import PlasticityIntervention
 from plastic.core.layers.dropout import Dropout, masks
-from plastic.core.layers.noisy import RANDOM, noises, silenced
+from plastic.core.layers.noisy import RANDOM, silenced, statistics
 from plastic.core.modifier import Draw, Evaluate, Gradients, OptimizerModifier, Parameters
 from plastic.core.objective import Objective
 from plastic.core.streams import seeded
@@ -32,8 +32,7 @@ class Loss(nn.Module):
         self.copies = copies  # a plain mapping: copies are no part of what is differentiated
         self.objective = objective
         self.penalties = penalties
-        noise = {id(buffer) for sample in noises(model) for buffer in sample.buffers()}
-        self.statistics = {f"model.{name}": buffer for name, buffer in model.named_buffers() if id(buffer) not in noise}
+        self.statistics = {f"model.{name}": buffer for name, buffer in statistics(model).items()}
         drawing = (module for network in (model, *copies.values()) for module in network.modules())
         # Dropout of torch's own: it draws from the global generator, which nobody touches for others
         self.draws = any(isinstance(module, RANDOM) and not isinstance(module, Dropout) for module in drawing)

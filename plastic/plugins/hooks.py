@@ -9,6 +9,7 @@ from plastic.plugins.interventions.augmentation import Augmentation
 from plastic.plugins.interventions.crelu import ConcatenatedReLU
 from plastic.plugins.interventions.dropout import Dropout
 from plastic.plugins.interventions.fourier_features import FourierFeatures
+from plastic.plugins.interventions.infer import InFeR
 from plastic.plugins.interventions.l2_init import L2Init
 from plastic.plugins.interventions.layer_norm import LayerNorm
 from plastic.plugins.interventions.normalize_project import NormalizeProject
@@ -54,6 +55,7 @@ def plastic_interventions() -> list[type[PlasticityIntervention]]:
         Wider,
         Parseval,
         NormalizeProject,
+        InFeR,
     ]
 
 

@@ -9,7 +9,7 @@ from plastic.core.layers.half_turn import HalfTurn
 from plastic.core.layers.initialised import Conv2d, Linear
 from plastic.core.layers.initialisers import FanInUniform, Initialiser, LecunNormal, Orthogonal
 from plastic.core.layers.member_norm import MemberNorm
-from plastic.core.layers.noisy import FactorisedNoise, NoisyLinear, draw_noise, silenced
+from plastic.core.layers.noisy import FactorisedNoise, NoisyLinear, draw_noise, silenced, statistics
 from plastic.core.layers.norms import NormAxes, norm_for
 from plastic.core.layers.resize import resized, width
 from plastic.core.layers.scale_gradient import ScaleGradient
@@ -45,6 +45,7 @@ __all__ = [
     "resized",
     "silenced",
     "spectrally_normalised",
+    "statistics",
     "unit_axis",
     "width",
 ]

@@ -88,6 +88,16 @@ def noises(model: nn.Module) -> list[FactorisedNoise]:
     return [module for module in model.modules() if isinstance(module, FactorisedNoise)]
 
 
+def statistics(model: nn.Module) -> dict[str, Tensor]:
+    """The buffers of a model by name, noise left out: what a forward pass may advance.
+
+    To give noise to `torch.func.functional_call` would be wrong where layers share a sample: it puts its own copy in
+    the sample's place for good.
+    """
+    noise = {id(buffer) for sample in noises(model) for buffer in sample.buffers()}
+    return {name: buffer for name, buffer in model.named_buffers() if id(buffer) not in noise}
+
+
 def draw_noise(buffers: list[Tensor], generator: torch.Generator) -> None:
     """Draw every noise buffer anew, all of them from one call of the generator."""
     if not buffers:
