@@ -1121,7 +1121,8 @@ def test_whatever_is_done_in_whatever_order_nothing_is_left_stale(actions: list[
 def test_a_function_of_a_value_reads_other_parameters_of_the_same_network() -> None:
     def scaled(subject: Subject) -> list[Edit]:
         def by_the_bias(own: Tensor, bias: Tensor) -> Tensor:
-            return own * bias.norm()
+            value: Tensor = own * bias.norm()
+            return value
 
         return [Overwrite("head.2.weight", by_the_bias, given=("head.2.bias",))]
 

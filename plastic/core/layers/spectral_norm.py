@@ -109,7 +109,7 @@ class _Ensemble(SpectralNorm):
 
 
 @cache
-def _kind(kind: type[nn.Module]) -> type[nn.Module]:
+def _kind(kind: Any) -> type[nn.Module]:
     base: type[SpectralNorm] = SpectralNorm
     if issubclass(kind, NoisyLinear):
         base = _Noisy
@@ -131,7 +131,7 @@ def spectrally_normalised(layer: Any) -> nn.Module:
         return layer
     matrix = matrices(layer)
     members, units, inputs = matrix.shape
-    kind: type[nn.Module] = type(layer)
+    kind: Any = type(layer)
     layer.__class__ = _kind(kind)
     layer.register_buffer("left", matrix.new_zeros(members, units).detach())
     layer.register_buffer("right", matrix.new_zeros(members, inputs).detach())

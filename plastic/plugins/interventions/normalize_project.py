@@ -116,7 +116,8 @@ def _weights(model: nn.Module, path: str) -> tuple[str, list[str]]:
 
 def _norms(values: Tensor, several: bool) -> Tensor:
     """One norm, or one of each member: [members]."""
-    return values.flatten(1).norm(dim=1) if several else values.norm()
+    norms: Tensor = values.flatten(1).norm(dim=1) if several else values.norm()
+    return norms
 
 
 def _scaled(values: Tensor, factor: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from plastic.core.selection import selects
 from plastic.core.unit_graph import is_layer, unit_graph
 
 _ENCODER = "encoder"
+_BEHIND = "behind_encoder"
 
 
 @frozen(eq=False)
@@ -21,26 +22,26 @@ class SpectralNorm(PlasticityIntervention):
     its own value; a convolution by that of its kernel as a matrix [units, inputs x pixels].
 
     Attributes:
-        layers: Which layers, output layers too. Left out, the first hidden ones behind the encoder: Ma et al. (2024,
-            arXiv:2310.07418) have it on the first linear layer of actor and critic. On Rainbow these are both
-            streams' hidden layers, on SAC from pixels the trunk's, from states the head's first.
+        layers: Which layers, output layers too. With `behind_encoder` the first hidden ones behind the encoder: Ma et
+            al. (2024, arXiv:2310.07418) have it on the first linear layer of actor and critic. On Rainbow these are
+            both streams' hidden layers, on SAC from pixels the trunk's, from states the head's first.
     """
 
     name = "spectral_norm"
     changes = frozenset({"structure"})
-    layers: str | None = None
+    layers: str = _BEHIND
 
     def build(self, model: nn.Module) -> nn.Module:
         """Normalise each selected layer from now on."""
-        paths = _behind_the_encoder(model) if self.layers is None else self._selected(model, self.layers)
+        paths = _behind_the_encoder(model) if self.layers == _BEHIND else self._selected(model)
         for path in paths:
             spectrally_normalised(model.get_submodule(path))
         return model
 
-    def _selected(self, model: nn.Module, layers: str) -> list[str]:
-        found = [path for path, module in model.named_modules() if is_layer(module) and selects(layers, path)]
+    def _selected(self, model: nn.Module) -> list[str]:
+        found = [path for path, module in model.named_modules() if is_layer(module) and selects(self.layers, path)]
         if not found:
-            raise NothingToActOn(f"spectral_norm: no layer matches layers={layers}")
+            raise NothingToActOn(f"spectral_norm: no layer matches layers={self.layers}")
         return found
 
 

@@ -56,7 +56,7 @@ def test_s_is_the_squared_length_that_is_asked_for() -> None:
 def test_the_gradient_is_that_of_the_papers_form_whatever_the_shape(shape: tuple[int, int]) -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(shape[1], shape[0]), nn.ReLU(), nn.Linear(shape[0], 1))
-    weight = model[0].weight
+    weight = model.get_parameter("0.weight")
     penalty = started(Parseval(strength=1.0, s=0.5), model).penalty(model, ())
     paper = (weight @ weight.T - 0.5 * torch.eye(shape[0])).square().sum()
     (ours,), (theirs,) = torch.autograd.grad(penalty, weight), torch.autograd.grad(paper, weight)

@@ -91,7 +91,7 @@ def test_norms_of_the_network_are_made_for_the_new_width() -> None:
     wide = Wider(layers="whole").build(model)
     channels, member = wide[1], wide[5]  # type: ignore[index]
     assert isinstance(channels, ChannelNorm)
-    assert (channels.normalized_shape, channels.eps, channels.weight) == ((8,), 1e-3, None)
+    assert (channels.normalized_shape, channels.eps, channels.elementwise_affine) == ((8,), 1e-3, False)
     assert isinstance(member, MemberNorm)
     assert (member.members, member.units, member.eps, member.weight) == (2, 12, 1e-4, None)
     assert wide(torch.rand(5, 3, 4, 4)).shape == (5, 2, 1)
