@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from plastic.core.layers import FactorisedNoise, NoisyLinear, draw_noise, silenced
+from plastic.core.layers import FactorisedNoise, NoisyLinear, draw_noise, silenced, statistics
 from plastic.core.layers.noisy import noises
 
 
@@ -159,3 +159,9 @@ def test_nothing_to_draw_draws_nothing() -> None:
 
 def test_it_prints_as_torch_layers_do() -> None:
     assert "in_features=3, out_features=2, sigma=0.5" in repr(NoisyLinear(3, 2))
+
+
+def test_statistics_are_the_buffers_without_noise() -> None:
+    model = nn.Sequential(NoisyLinear(2, 3), nn.BatchNorm1d(3))
+    assert statistics(model).keys() == {f"1.{name}" for name, _ in model[1].named_buffers()}
+    assert statistics(model)["1.running_mean"] is model.get_buffer("1.running_mean")
