@@ -111,7 +111,7 @@ def draw_noise(buffers: list[Tensor], generator: torch.Generator) -> None:
 @contextmanager
 def silenced(model: nn.Module) -> Iterator[None]:
     """Inside, the model's noisy layers give their means and its dropout drops nothing, although they are training."""
-    modules = noises(model)
+    modules = [sample for sample in noises(model) if not sample.silent]  # within another, that one ends it
     drawing = [module for module in model.modules() if isinstance(module, RANDOM) and module.training]
     for module in modules:
         module.silent = True
