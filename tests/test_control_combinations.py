@@ -22,6 +22,7 @@ from plastic.core.probe import Probe
 from plastic.core.recipe import Chosen
 from plastic.testing.invariants import faults
 from tests.control_trial import KINDS, SMALL, STEPS, WARM, Trial, registry
+from tests.plugins.interventions.test_structure_together import OURS as STRUCTURE  # each beside everything else
 from tests.trial import cloned, differences, near, same
 
 CHECKPOINT = WARM + 2  # agent steps: after update 3, and half an update is owed where the replay ratio is 1.5
@@ -388,7 +389,7 @@ ADDRESSED = [(kind, name, on) for kind in SINGLY for name in NAMES for on in ADD
 
 
 def test_every_plugin_is_among_them() -> None:
-    assert registry().all("plugin").keys() == {*NAMES, *PROBES}
+    assert registry().all("plugin").keys() == {*NAMES, *PROBES, *STRUCTURE}
 
 
 @pytest.mark.parametrize(("kind", "name", "on"), REFUSED)
