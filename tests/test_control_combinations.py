@@ -387,13 +387,6 @@ PAIRS = [(kind, names) for kind in IN_PAIRS for names in combinations(available(
 ADDRESSED = [(kind, name, on) for kind in SINGLY for name in NAMES for on in ADDRESSES]
 
 
-def test_every_plugin_is_among_them() -> None:
-    """But for the other probes, each of which has its turn in tests/test_probes.py."""
-    known = registry().all("plugin")
-    assert {name for name in known if not issubclass(known[name].cls, Probe)} == {*NAMES}
-    assert known.keys() > {*PROBES}
-
-
 @pytest.mark.parametrize(("kind", "name", "on"), REFUSED)
 def test_what_finds_nothing_to_act_on_is_refused(kind: str, name: str, on: str | None) -> None:
     assert refusal(kind, [choose(name, on)]) == REFUSED[kind, name, on]

@@ -6,7 +6,7 @@ from typing import Literal
 from attrs import field, frozen, validators
 from torch import Tensor, nn
 
-Value = Tensor | Callable[[Tensor], Tensor]
+Value = Tensor | Callable[..., Tensor]
 Copies = Literal["all", "none"] | Sequence[str]
 Keep = Literal["clear", "keep"]
 
@@ -20,7 +20,7 @@ class Overwrite:
     Args:
         name: Its name in the model. A buffer has no moments, and the copies that follow get it at each update.
         value: A tensor of the parameter's shape, or a function of the tensor it replaces, which is
-            called once for the model and once for each copy with that one's own tensor.
+            called once for the model and once for each copy with that one's own tensor, and with those of `given`.
         where: A boolean mask of the parameter's shape; None is all of it.
         copies: Which lagged copies are written too: "all", "none" or their names.
         moments: Whether the optimizer's moments of the entries written are cleared.
@@ -29,6 +29,8 @@ class Overwrite:
             counts per tensor, and cleared moments under an old count make the next step
             sqrt(1 - beta2) / (1 - beta1) times smaller or larger than a first step is
             (3.16 and 0.316 with Adam's defaults).
+        given: Names of other parameters that a function of a `value` reads, each network's own, as the edits
+            before this one have left them.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Overwrite:
     copies: Copies = "all"
     moments: Keep = field(default="clear", validator=_keep)
     step: Keep | None = field(default=None, validator=validators.optional(_keep))
+    given: Sequence[str] = ()
 
 
 @frozen(eq=False)

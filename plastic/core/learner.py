@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from copy import deepcopy
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import attrs
@@ -16,7 +16,7 @@ from plastic.core.errors import NothingToActOn, UsageError
 from plastic.core.evaluating import evaluating
 from plastic.core.intervention import BUILD_STAGES, PlasticityIntervention
 from plastic.core.lagged_copy import LaggedCopy
-from plastic.core.layers import draw_noise
+from plastic.core.layers import SpectralNorm, draw_noise
 from plastic.core.layers.noisy import noises
 from plastic.core.memory import keep_freed_memory
 from plastic.core.modifier import MODIFIER_STAGES, MakeOptimizer, OptimizerModifier, Parameters
@@ -146,6 +146,12 @@ class Learner:
             lagged.index(self.model)
         self._loss = Loss(self.model, self.copies, self.objective, self._penalising)
         drawn = [self.model, *(lagged.module for lagged in self._lagged.values() if lagged.rate > 0)]
+        # frozen ones keep their vectors: an injection's frozen head must stay what it was
+        self._iterated = [
+            module
+            for module in self.model.modules()
+            if isinstance(module, SpectralNorm) and any(p.requires_grad for p in module.parameters())
+        ]
         self._noise_buffers = [b for model in drawn for sample in noises(model) for b in sample.buffers()]
 
     def _start(self) -> None:
@@ -212,7 +218,12 @@ class Learner:
         The caller has advanced the clock to this update. Nothing here waits for the device.
         """
         self.updates += 1
-        evaluation = Evaluation(self._loss, self.params, batch, self.draw_noise, self._augmentation, self.max_grad_norm)
+        for layer in self._iterated:
+            layer.advance()
+        masks = partial(derive, self.seed, self.name, "masks", self.updates)
+        evaluation = Evaluation(
+            self._loss, self.params, batch, self.draw_noise, self._augmentation, masks, self.max_grad_norm
+        )
         due = [modifier for modifier in self._ascending if modifier.due(self.clock)]
         losses, gradients = nest(due, evaluation, self.params)
         self._step(gradients)
@@ -372,10 +383,12 @@ class Learner:
             UsageError: If an edit names what is not there, or is none of the four kinds.
         """
         whole: list[str] = []
+        written: dict[SpectralNorm, None] = {}
         for edit in edits:
             match edit:
                 case Overwrite():
                     self._overwrite(edit, by)
+                    written |= dict.fromkeys(self._normalised(edit.name))
                     if edit.where is None:
                         whole.append(edit.name)
                 case Replace():
@@ -389,6 +402,8 @@ class Learner:
                     self._tune(edit, by)
                 case _:
                     raise UsageError(f"{by.name}: edits gave {edit!r}, which is no Overwrite, Replace, Forget or Tune")
+        for layer in written:
+            layer.settle()
         if whole:
             for modifier in self._modifiers:
                 modifier.edited(whole)
@@ -403,16 +418,33 @@ class Learner:
 
     def _overwrite(self, edit: Overwrite, by: Plugin) -> None:
         parameter = self._parameter(edit.name, by)
-        _put_values(parameter, edit, by)
+        _put_values(parameter, edit, [self._parameter(name, by) for name in edit.given], by)
         for name in self._copies_of(edit.copies, by):
             own = self._lagged[name].name(edit.name)
             if own is not None:
-                _put_values(_tensor(self.copies[name], own), edit, by)
+                given = [self._copied(name, other, by) for other in edit.given]
+                _put_values(_tensor(self.copies[name], own), edit, given, by)
         if edit.moments == "clear":
             clear_moments(self.optimizer, parameter, where=edit.where)
         step = edit.step or ("clear" if edit.moments == "clear" and edit.where is None else "keep")
         if step == "clear":
             clear_step(self.optimizer, parameter)
+
+    def _copied(self, copy: str, parameter: str, by: Plugin) -> Tensor:
+        own = self._lagged[copy].name(parameter)
+        if own is None:
+            raise UsageError(f"{by.name}: edits give the parameter {parameter!r}, which the copy {copy!r} has not")
+        return self.copies[copy].get_parameter(own)
+
+    def _normalised(self, parameter: str) -> Iterator[SpectralNorm]:
+        """Whose power iteration begins again when this parameter is written, in the model and in its copies."""
+        path = parameter.rpartition(".")[0]
+        if isinstance(layer := self.model.get_submodule(path), SpectralNorm):
+            yield layer
+            for name, lagged in self._lagged.items():
+                own = lagged.name(path)
+                if own is not None:
+                    yield self.copies[name].get_submodule(own)  # type: ignore[misc]
 
     def _copies_of(self, wanted: str | Collection[str], by: Plugin) -> Collection[str]:
         if wanted == "all":
@@ -537,12 +569,15 @@ def _tensor(model: nn.Module, name: str) -> Tensor:
         return model.get_buffer(name)
 
 
-def _put_values(tensor: Tensor, edit: Overwrite, by: Plugin) -> None:
-    value = edit.value if isinstance(edit.value, Tensor) else edit.value(tensor.detach().clone())
-    for given, what in ((value, "overwrite"), (edit.where, "mask")):
-        if given is not None and given.shape != tensor.shape:
+def _put_values(tensor: Tensor, edit: Overwrite, given: Sequence[Tensor], by: Plugin) -> None:
+    if isinstance(edit.value, Tensor):
+        value = edit.value
+    else:
+        value = edit.value(*(own.detach().clone() for own in (tensor, *given)))
+    for part, what in ((value, "overwrite"), (edit.where, "mask")):
+        if part is not None and part.shape != tensor.shape:
             raise UsageError(
-                f"{by.name}: {edit.name} has the shape {tuple(tensor.shape)}, not {tuple(given.shape)} as its {what}"
+                f"{by.name}: {edit.name} has the shape {tuple(tensor.shape)}, not {tuple(part.shape)} as its {what}"
             )
     value = value.detach().to(tensor)
     tensor.copy_(value if edit.where is None else torch.where(edit.where, value, tensor))

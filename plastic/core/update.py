@@ -1,7 +1,7 @@
 """One update's losses and gradients: evaluated once, or as often as the modifiers in charge ask."""
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -10,9 +10,11 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from plastic.core.intervention import PlasticityIntervention
-from plastic.core.layers.noisy import noises, silenced
+from plastic.core.layers.dropout import Dropout, masks
+from plastic.core.layers.noisy import RANDOM, silenced, statistics
 from plastic.core.modifier import Draw, Evaluate, Gradients, OptimizerModifier, Parameters
 from plastic.core.objective import Objective
+from plastic.core.streams import seeded
 
 
 class Loss(nn.Module):
@@ -30,8 +32,10 @@ class Loss(nn.Module):
         self.copies = copies  # a plain mapping: copies are no part of what is differentiated
         self.objective = objective
         self.penalties = penalties
-        noise = {id(buffer) for sample in noises(model) for buffer in sample.buffers()}
-        self.statistics = {f"model.{name}": buffer for name, buffer in model.named_buffers() if id(buffer) not in noise}
+        self.statistics = {f"model.{name}": buffer for name, buffer in statistics(model).items()}
+        drawing = (module for network in (model, *copies.values()) for module in network.modules())
+        # Dropout of torch's own: it draws from the global generator, which nobody touches for others
+        self.draws = any(isinstance(module, RANDOM) and not isinstance(module, Dropout) for module in drawing)
 
     def forward(self, batch: Any, target: Any, want_target: bool) -> Any:
         """The bootstrap target, or the losses [B] and the scalar that is differentiated."""
@@ -49,8 +53,10 @@ class Loss(nn.Module):
 class Evaluation:
     """The `Evaluate` of one update. The first call draws, and later ones keep what is not redrawn.
 
-    Buffers that a forward pass advances (batch statistics, power iterations) advance in the first
-    call only. Without noise the evaluated model is at its means; its copies keep theirs.
+    Buffers that a forward pass advances (batch statistics) advance in the first call only. The masks of
+    dropout are noise, too: those of the loss and those of the target are drawn from a stream each, which is begun
+    again in every call until noise is redrawn. Without noise the evaluated model is at its means and drops
+    nothing; its copies keep theirs.
     """
 
     loss: Loss
@@ -58,11 +64,13 @@ class Evaluation:
     batch: Any  # as it came from replay
     draw_noise: Callable[[], None]
     generator: torch.Generator  # of the augmentation
+    masks: Callable[[str, int], int]  # the seed of the masks of a part of the update, drawn so many times
     max_grad_norm: float | None = None
     norms: list[Tensor] = field(factory=list)  # of the gradients, before clipping, one a call
     _augmented: Any = None
     _target: Any = None
     _calls: int = 0
+    _draws: int = 0  # of noise
 
     def __call__(
         self, params: Parameters | None = None, redraw: frozenset[Draw] = frozenset(), noise: bool = True
@@ -72,21 +80,31 @@ class Evaluation:
         self._calls += 1
         if first or "noise" in redraw:
             self.draw_noise()
+            self._draws += 1
         if first or "augmentation" in redraw:
-            with torch.no_grad():
+            with torch.no_grad(), self._drawing("augmentation"):
                 self._augmented = self.loss.objective.augment(self.batch, self.generator)
         # parameters, so that the model looks to a penalty as it always does; in the memory of what was given
         at = self.params if params is None else {k: nn.Parameter(v.detach()) for k, v in params.items()}
         call = self._caller(at, moved=params is not None, first=first)
         with nullcontext() if noise else silenced(self.loss.model):
             if first or "target" in redraw:
-                with torch.no_grad():
+                with torch.no_grad(), self._drawing("target"):
                     self._target = call(self._augmented, None, True)
-            losses, scalar = call(self._augmented, self._target, False)
+            with self._drawing("loss"):
+                losses, scalar = call(self._augmented, self._target, False)
         gradients = _owned(torch.autograd.grad(scalar, list(at.values()), materialize_grads=True))
         if self.max_grad_norm is not None:
             self._clip(gradients, self.max_grad_norm)
         return losses.detach(), dict(zip(at, gradients, strict=True))
+
+    @contextmanager
+    def _drawing(self, part: str) -> Iterator[None]:
+        def seed() -> int:
+            return self.masks(part, self._draws)
+
+        with masks(seed), seeded(seed()) if self.loss.draws else nullcontext():
+            yield
 
     def _caller(self, params: Parameters, *, moved: bool, first: bool) -> Callable[..., Any]:
         statistics = self.loss.statistics

@@ -8,13 +8,22 @@ from plastic.plugins.interventions.adaptive_rr import AdaptiveReplayRatio
 from plastic.plugins.interventions.augmentation import Augmentation
 from plastic.plugins.interventions.continual_backprop import ContinualBackprop
 from plastic.plugins.interventions.crelu import ConcatenatedReLU
+from plastic.plugins.interventions.dropout import Dropout
+from plastic.plugins.interventions.fourier_features import FourierFeatures
+from plastic.plugins.interventions.infer import InFeR
+from plastic.plugins.interventions.l2_init import L2Init
 from plastic.plugins.interventions.layer_norm import LayerNorm
+from plastic.plugins.interventions.normalize_project import NormalizeProject
+from plastic.plugins.interventions.parseval import Parseval
 from plastic.plugins.interventions.plasticity_injection import PlasticityInjection
 from plastic.plugins.interventions.prune_dormant import PruneDormant
+from plastic.plugins.interventions.rational import RationalActivation
 from plastic.plugins.interventions.redo import ReDo
 from plastic.plugins.interventions.regrama import ReGraMa
 from plastic.plugins.interventions.reset import Reset
 from plastic.plugins.interventions.shrink_perturb import ShrinkPerturb
+from plastic.plugins.interventions.spectral_norm import SpectralNorm
+from plastic.plugins.interventions.wider import Wider
 from plastic.plugins.modifiers.l2 import L2
 from plastic.plugins.modifiers.sam import SAM
 from plastic.plugins.modifiers.swa import SWA
@@ -54,6 +63,15 @@ def plastic_interventions() -> list[type[PlasticityIntervention]]:
         ReGraMa,
         ContinualBackprop,
         PruneDormant,
+        L2Init,
+        Dropout,
+        SpectralNorm,
+        RationalActivation,
+        FourierFeatures,
+        Wider,
+        Parseval,
+        NormalizeProject,
+        InFeR,
     ]
 
 

@@ -21,7 +21,10 @@ from tests.benchmarks.pixels import UPDATES, Learning
 PLUGINS: dict[str, type[Plugin]] = {
     cls.name: cls for cls in (*hooks.plastic_modifiers(), *hooks.plastic_interventions(), *hooks.plastic_probes())
 }
-ALWAYS = ("sam", "l2", "layer_norm", "crelu", "plasticity_injection", "prune_dormant")
+ALWAYS = (
+    *("sam", "l2", "layer_norm", "crelu", "plasticity_injection", "prune_dormant", "l2_init", "dropout"),
+    *("spectral_norm", "rational", "fourier_features", "wider", "parseval", "infer"),
+)
 # Nothing to measure on Rainbow, and too slow to be timed so often: their pages say what a measurement takes
 NOT_HERE = ("saturated_units", "hessian", "trainability")
 MOMENTS = tuple(name for name in PLUGINS if name not in (*ALWAYS, *NOT_HERE))

@@ -32,7 +32,19 @@ from tests.core.test_agent import Pair
 
 WALK = Recipe(env="walk", steps=100, settings=TINY)
 # not on a walk: its hidden layers are too narrow; it wants images; it wants a tanh
-ALONE = ("crelu", "augmentation", "saturated_units")
+ALONE = ("crelu", "fourier_features", "augmentation", "saturated_units")
+
+
+def together() -> tuple[Chosen, ...]:
+    """Every plugin that a walk can have; of those that claim the same, the first."""
+    claimed: set[str] = set()
+    chosen = []
+    for name, entry in registry().all("plugin").items():
+        claims = entry.cls.claims | entry.cls.turns
+        if name not in ALONE and not claims & claimed:
+            claimed |= claims
+            chosen.append(Chosen(name))
+    return tuple(chosen)
 
 
 # ------------------------------------------------------------------ what comes of a recipe
@@ -66,7 +78,7 @@ def test_the_resolved_recipe_says_every_value() -> None:
     [
         WALK,
         evolve(WALK, plugins=(Chosen("swa"), Chosen("plasticity_injection", {"when": 20, "most": 2}))),
-        evolve(WALK, plugins=tuple(Chosen(name) for name in registry().all("plugin") if name not in ALONE)),
+        evolve(WALK, plugins=together()),
         evolve(WALK, settings=TINY | {"evaluate_every": 10, "lives": 5}, seed=3),
     ],
 )

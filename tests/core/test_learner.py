@@ -1131,3 +1131,34 @@ def test_whatever_is_done_in_whatever_order_nothing_is_left_stale(actions: list[
         train(one, 2)
         assert faults(one) == []
     assert exact(other.state_dict()) == exact(learner.state_dict())
+
+
+def test_a_function_of_a_value_reads_other_parameters_of_the_same_network() -> None:
+    def scaled(subject: Subject) -> list[Edit]:
+        def by_the_bias(own: Tensor, bias: Tensor) -> Tensor:
+            value: Tensor = own * bias.norm()
+            return value
+
+        return [Overwrite("head.2.weight", by_the_bias, given=("head.2.bias",))]
+
+    learner = learner_with(Scripted(scaled))
+    with torch.no_grad():
+        learner.copies["target"].get_parameter("head.2.bias").fill_(5.0)
+    networks = (learner.model, learner.copies["target"])
+    before = [net.get_parameter("head.2.weight").detach().clone() for net in networks]
+    learner.clock.advance(updates=1)
+    learner.edit()
+    for net, weight in zip(networks, before, strict=True):
+        norm = net.get_parameter("head.2.bias").norm()
+        torch.testing.assert_close(net.get_parameter("head.2.weight"), weight * norm)
+
+
+def test_a_parameter_that_a_copy_has_not_cannot_be_given_for_it() -> None:
+    def beyond(subject: Subject) -> list[Edit]:
+        return [Overwrite("encoder.0.bias", lambda own, other: own, given=("head.2.bias",))]
+
+    learner = learner_with(Scripted(beyond))
+    learner.follow("part", rate=1, path="encoder")
+    learner.clock.advance(updates=1)
+    with pytest.raises(UsageError, match=r"edits give the parameter 'head\.2\.bias', which the copy 'part' has not"):
+        learner.edit()

@@ -9,6 +9,7 @@ import torch
 from attrs import define, field, frozen
 from torch import Tensor, nn
 
+from plastic.core.layers import Dropout, silenced
 from plastic.core.learner import Learner
 from plastic.core.modifier import Draw, Evaluate, Gradients, OptimizerModifier, Parameters
 from plastic.core.objective import Objective
@@ -425,3 +426,67 @@ def test_the_losses_for_priorities_are_the_modifiers_choice(returned: int) -> No
     assert losses is calls.losses[returned]
     assert losses.shape == (8,)
     assert not losses.requires_grad
+
+
+# ------------------------------------------------------------------ masks
+
+
+class Masked(nn.Module):
+    """A mask between two layers."""
+
+    def __init__(self, mask: nn.Module) -> None:
+        super().__init__()
+        self.encoder = nn.Sequential(nn.Linear(4, 20), mask)
+        self.head = nn.Linear(20, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        values: Tensor = self.head(self.encoder(x))
+        return values
+
+
+MASKS = (nn.Dropout, Dropout)
+
+
+@pytest.mark.parametrize("kind", MASKS)
+@pytest.mark.parametrize("redraw", [frozenset(), frozenset({"noise"}), frozenset({"target"})])
+def test_a_mask_is_kept_until_noise_is_redrawn(kind: type[nn.Module], redraw: frozenset[Draw]) -> None:
+    objective = Fit()
+    calls = Calls([{}, {"redraw": redraw}, {}, {"noise": False}])
+    learner = learner_with(calls, make=lambda: Masked(kind(0.5)), objective=objective)
+    learner.update(batch_of(1))
+    first, second, third, silent = objective.outputs
+    assert torch.equal(first, second) == ("noise" not in redraw)
+    assert torch.equal(second, third)
+    assert not torch.equal(third, silent)
+
+
+@pytest.mark.parametrize("kind", MASKS)
+def test_masks_are_the_seeds_and_the_updates_alone(kind: type[nn.Module]) -> None:
+    def outputs(seed: int, torchs: int, name: str = "small") -> list[Tensor]:
+        objective = Fit()
+        learner = learner_with(make=lambda: Masked(kind(0.5)), objective=objective, seed=0)
+        learner.seed, learner.name = seed, name
+        torch.manual_seed(torchs)
+        for _ in range(2):
+            learner.update(batch_of(1))
+        after = torch.rand(1)
+        torch.manual_seed(torchs)
+        assert torch.equal(after, torch.rand(1))  # the global generator is as it was
+        return objective.outputs
+
+    one, same = outputs(0, 1), outputs(0, 2)
+    assert all(map(torch.equal, one, same))
+    assert not torch.equal(one[0], outputs(1, 1)[0])
+    assert not torch.equal(one[0], outputs(0, 1, "actor")[0])
+
+
+def test_without_noise_nothing_is_dropped_and_afterwards_all_is_as_it_was() -> None:
+    model = Masked(nn.Dropout(0.5))
+    x = torch.ones(3, 4)
+    with silenced(model):
+        assert torch.equal(model(x), model.eval()(x))
+    model.train()
+    model.encoder[1].eval()
+    with silenced(model):
+        pass
+    assert not model.encoder[1].training

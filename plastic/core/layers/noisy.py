@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+RANDOM: tuple[type[nn.Module], ...] = (nn.modules.dropout._DropoutNd, nn.RReLU)  # draw in a forward pass
+
 
 class FactorisedNoise(nn.Module):
     """One sample of the noise of a layer: f(eps) for its inputs and outputs, f(x) = sign(x) sqrt(|x|).
@@ -65,12 +67,16 @@ class NoisyLinear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[..., in_features] -> [..., out_features]."""
         if not self.training or self.noise.silent:
-            return F.linear(x, self.weight_mu, self.bias_mu)
+            return F.linear(x, self.mean(), self.bias_mu)
         # One tensor of the weights' size instead of two, here and kept for the backward pass: new memory
         # costs more than arithmetic (docs/performance.md).
-        weight = (self.weight_sigma * self.noise.outputs[:, None]).mul_(self.noise.inputs).add_(self.weight_mu)
+        weight = (self.weight_sigma * self.noise.outputs[:, None]).mul_(self.noise.inputs).add_(self.mean())
         bias = torch.addcmul(self.bias_mu, self.bias_sigma, self.noise.outputs)
         return F.linear(x, weight, bias)
+
+    def mean(self) -> Tensor:
+        """The weights that noise is added to: `weight_mu`, unless a kind of this layer normalises it."""
+        return self.weight_mu
 
     def extra_repr(self) -> str:
         """As PyTorch's linear layers print themselves."""
@@ -80,6 +86,16 @@ class NoisyLinear(nn.Module):
 def noises(model: nn.Module) -> list[FactorisedNoise]:
     """The noise modules of a model, a shared one once."""
     return [module for module in model.modules() if isinstance(module, FactorisedNoise)]
+
+
+def statistics(model: nn.Module) -> dict[str, Tensor]:
+    """The buffers of a model by name, noise left out: what a forward pass may advance.
+
+    To give noise to `torch.func.functional_call` would be wrong where layers share a sample: it puts its own copy in
+    the sample's place for good.
+    """
+    noise = {id(buffer) for sample in noises(model) for buffer in sample.buffers()}
+    return {name: buffer for name, buffer in model.named_buffers() if id(buffer) not in noise}
 
 
 def draw_noise(buffers: list[Tensor], generator: torch.Generator) -> None:
@@ -94,12 +110,17 @@ def draw_noise(buffers: list[Tensor], generator: torch.Generator) -> None:
 
 @contextmanager
 def silenced(model: nn.Module) -> Iterator[None]:
-    """Inside, the model's noisy layers give their means although they are training."""
-    modules = noises(model)
+    """Inside, the model's noisy layers give their means and its dropout drops nothing, although they are training."""
+    modules = [sample for sample in noises(model) if not sample.silent]  # within another, that one ends it
+    drawing = [module for module in model.modules() if isinstance(module, RANDOM) and module.training]
     for module in modules:
         module.silent = True
+    for random in drawing:
+        random.training = False
     try:
         yield
     finally:
         for module in modules:
             module.silent = False
+        for random in drawing:
+            random.training = True

@@ -8,8 +8,10 @@ from torch import nn
 from torch.nn.modules.conv import _ConvNd
 
 from plastic.core.errors import UsageError
+from plastic.core.layers.channel_norm import ChannelNorm
 from plastic.core.layers.ensemble import EnsembleLinear
 from plastic.core.layers.initialised import Conv2d, Linear
+from plastic.core.layers.member_norm import MemberNorm
 from plastic.core.layers.noisy import NoisyLinear
 
 
@@ -17,7 +19,8 @@ from plastic.core.layers.noisy import NoisyLinear
 def resized(layer: nn.Module, inputs: int, outputs: int) -> nn.Module:
     """A newly initialised layer like `layer` that reads `inputs` and has `outputs` units (or channels).
 
-    It starts as `layer` did: an initialiser is kept. Of an ensemble both numbers are one member's.
+    It starts as `layer` did: an initialiser is kept. Of an ensemble both numbers are one member's. A norm has as
+    many outputs as it reads, and is of `outputs`.
 
     Raises:
         UsageError: If nothing says how to make one of this kind.
@@ -63,6 +66,19 @@ def _(layer: nn.Conv3d, inputs: int, outputs: int) -> nn.Module:
 @resized.register
 def _(layer: Conv2d, inputs: int, outputs: int) -> nn.Module:
     return _convolution(Conv2d, layer, inputs, outputs, init=layer.init)
+
+
+@resized.register
+def _(layer: nn.LayerNorm, inputs: int, outputs: int) -> nn.Module:
+    if tuple(layer.normalized_shape) != (inputs,):
+        raise UsageError(f"no rule for another width of a norm over {tuple(layer.normalized_shape)}")
+    kind = ChannelNorm if isinstance(layer, ChannelNorm) else nn.LayerNorm
+    return kind(outputs, layer.eps, layer.elementwise_affine, getattr(layer, "bias", None) is not None)
+
+
+@resized.register
+def _(layer: MemberNorm, inputs: int, outputs: int) -> nn.Module:
+    return MemberNorm(layer.members, outputs, layer.eps, elementwise_affine=layer.weight is not None)
 
 
 def _convolution(kind: type[_ConvNd], layer: _ConvNd, inputs: int, outputs: int, **more: Any) -> _ConvNd:

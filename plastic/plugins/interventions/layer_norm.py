@@ -1,16 +1,16 @@
 """Layer normalisation of every hidden layer."""
 
-from typing import Literal
+from collections.abc import Iterable
 
 from attrs import frozen
 from torch import nn
 
 from plastic.core.errors import NothingToActOn
 from plastic.core.intervention import PlasticityIntervention
-from plastic.core.layers import norm_for
+from plastic.core.layers import NormAxes, norm_for
 from plastic.core.modules import put
 from plastic.core.selection import selects
-from plastic.core.unit_graph import unit_graph
+from plastic.core.unit_graph import Units, unit_graph
 
 
 @frozen(eq=False)
@@ -32,7 +32,7 @@ class LayerNorm(PlasticityIntervention):
     changes = frozenset({"structure"})
     stage = "normalisation"
     layers: str = "whole"
-    axes: Literal["channel", "image"] = "channel"
+    axes: NormAxes = "channel"
     affine: bool = True
 
     def build(self, model: nn.Module) -> nn.Module:
@@ -45,8 +45,13 @@ class LayerNorm(PlasticityIntervention):
             raise NothingToActOn(
                 f"layer_norm: every hidden layer of layers={self.layers} has a norm already; choose others"
             )
-        for units in bare:
-            activation = model.get_submodule(units.activation)
-            norm = norm_for(model.get_submodule(units.layer), self.axes, affine=self.affine)
-            put(model, units.activation, nn.Sequential(norm, activation))
+        normalise(model, bare, self.axes, affine=self.affine)
         return model
+
+
+def normalise(model: nn.Module, bare: Iterable[Units], axes: NormAxes, *, affine: bool) -> None:
+    """Put a norm before the activation of each of these units."""
+    for units in bare:
+        activation = model.get_submodule(units.activation)
+        norm = norm_for(model.get_submodule(units.layer), axes, affine=affine)
+        put(model, units.activation, nn.Sequential(norm, activation))

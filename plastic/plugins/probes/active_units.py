@@ -4,16 +4,15 @@ from collections.abc import Iterator, Mapping
 
 import torch
 from attrs import frozen
-from torch import Tensor, nn
+from torch import Tensor
 
 from plastic.core.errors import NothingToActOn
+from plastic.core.layers import can_be_off
 from plastic.core.probe import Probe
 from plastic.core.schedule import Every, Schedule
 from plastic.core.selection import selects
 from plastic.core.subject import Subject
 from plastic.core.unit_graph import activations, module_of
-
-_NEVER_OFF = (nn.Tanh, nn.Sigmoid, nn.Softplus)  # a sign says nothing about them
 
 
 @frozen(eq=False)
@@ -24,7 +23,8 @@ class ActiveUnits(Probe):
     convolution's entries are its channels' pixels. Behind CReLU it is 0.5 by construction.
     `alive/...` is another number: the share of units (channels of convolutions) that are positive
     for at least one sample; its complement are the dead units of other papers. The units of all
-    members of an ensemble count. Layers before a tanh, a sigmoid or a softplus are left out.
+    members of an ensemble count. Layers before an activation that is never off (a tanh, a sigmoid, a softplus) are
+    left out; where all have such ones there is nothing to measure.
 
     Attributes:
         when: At which updates.
@@ -65,5 +65,5 @@ def active_fraction(subject: Subject, layers: str) -> Tensor:
 
 def _positive(subject: Subject) -> Iterator[tuple[str, Tensor]]:
     for units, values in activations(subject.model, subject.inputs).items():
-        if not isinstance(subject.model.get_submodule(units.activation), _NEVER_OFF):
+        if can_be_off(subject.model.get_submodule(units.activation)):
             yield units.layer, values > 0

@@ -6,7 +6,7 @@ import torch
 from attrs import define, field
 from torch import Tensor
 
-from plastic.core.layers import CReLU, by_member
+from plastic.core.layers import by_member, expansion
 from plastic.core.probe import Probe
 from plastic.core.schedule import Every, Schedule
 from plastic.core.subject import Subject
@@ -16,8 +16,8 @@ from plastic.core.unit_graph import activations, module_of
 def scores(values: Tensor, *, mirrored: bool = False) -> Tensor:
     """s_i = mean |h_i| / mean over units of mean |h_k|, [B, units, ...] -> [units] (Sokar et al., 2023, eq. 1).
 
-    The score of a convolution's channel is over the batch and all pixels. With CReLU (`mirrored`)
-    the two halves of a unit count as one.
+    The score of a convolution's channel is over the batch and all pixels. Where an activation
+    gives two numbers a unit (`mirrored`: CReLU), they count as one.
     """
     size = values.abs().transpose(0, 1).flatten(1).mean(1)
     if mirrored:
@@ -75,4 +75,4 @@ class DormantUnits(Probe):
 
 
 def _mirrored(subject: Subject, activation: str) -> bool:
-    return isinstance(subject.model.get_submodule(activation), CReLU)
+    return expansion(subject.model.get_submodule(activation)) == 2

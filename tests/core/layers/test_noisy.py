@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from plastic.core.layers import FactorisedNoise, NoisyLinear, draw_noise, silenced
+from plastic.core.layers import FactorisedNoise, NoisyLinear, draw_noise, silenced, statistics
 from plastic.core.layers.noisy import noises
 
 
@@ -159,3 +159,21 @@ def test_nothing_to_draw_draws_nothing() -> None:
 
 def test_it_prints_as_torch_layers_do() -> None:
     assert "in_features=3, out_features=2, sigma=0.5" in repr(NoisyLinear(3, 2))
+
+
+def test_statistics_are_the_buffers_without_noise() -> None:
+    model = nn.Sequential(NoisyLinear(2, 3), nn.BatchNorm1d(3))
+    assert statistics(model).keys() == {f"1.{name}" for name, _ in model[1].named_buffers()}
+    assert statistics(model)["1.running_mean"] is model.get_buffer("1.running_mean")
+
+
+def test_one_silence_within_another_ends_with_the_outer_one() -> None:
+    model = nn.Sequential(NoisyLinear(2, 3), nn.Dropout(0.5))
+    sample = noises(model)[0]
+    with silenced(model):
+        with silenced(model):
+            pass
+        assert sample.silent
+        assert not model[1].training
+    assert not sample.silent
+    assert model[1].training

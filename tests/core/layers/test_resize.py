@@ -7,7 +7,18 @@ import torch
 from torch import nn
 
 from plastic.core.errors import UsageError
-from plastic.core.layers import Conv2d, EnsembleLinear, LecunNormal, Linear, NoisyLinear, Orthogonal, resized, width
+from plastic.core.layers import (
+    ChannelNorm,
+    Conv2d,
+    EnsembleLinear,
+    LecunNormal,
+    Linear,
+    MemberNorm,
+    NoisyLinear,
+    Orthogonal,
+    resized,
+    width,
+)
 
 
 @pytest.mark.parametrize(
@@ -88,3 +99,23 @@ def test_a_resized_convolution_keeps_the_memory_layout() -> None:
         new = resized(layer, 4, 6)
         assert isinstance(new, nn.Conv2d)
         assert new.weight.is_contiguous(memory_format=layout)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        nn.LayerNorm,
+        lambda units: nn.LayerNorm(units, eps=1e-3, bias=False),
+        lambda units: nn.LayerNorm(units, elementwise_affine=False),
+        lambda units: ChannelNorm(units, eps=1e-6),
+        lambda units: MemberNorm(2, units, eps=1e-4),
+        lambda units: MemberNorm(2, units, elementwise_affine=False),
+    ],
+)
+def test_a_norm_of_another_width_is_as_if_it_had_been_made_so(make: Callable[[int], nn.Module]) -> None:
+    other, expected = resized(make(4), 4, 10), make(10)
+    assert type(other) is type(expected)
+    assert repr(other) == repr(expected)
+    assert {name: value.shape for name, value in other.state_dict().items()} == {
+        name: value.shape for name, value in expected.state_dict().items()
+    }
