@@ -31,8 +31,8 @@ from tests.core.games import TINY, Games, Walk, registry
 from tests.core.test_agent import Pair
 
 WALK = Recipe(env="walk", steps=100, settings=TINY)
-# not on a walk: its hidden layers are too narrow; it wants images; it wants a tanh
-ALONE = ("crelu", "fourier_features", "augmentation", "saturated_units")
+# not on a walk: its hidden layers are too narrow; it wants images; it wants a tanh; and not beside prune_dormant
+ALONE = ("crelu", "fourier_features", "augmentation", "saturated_units", "rational")
 
 
 def together() -> tuple[Chosen, ...]:
