@@ -11,6 +11,7 @@ from plastic.plugins.interventions.layer_norm import LayerNorm
 from plastic.plugins.interventions.plasticity_injection import PlasticityInjection
 from plastic.plugins.interventions.reset import Reset
 from plastic.plugins.interventions.shrink_perturb import ShrinkPerturb
+from plastic.plugins.modifiers.clip_gradients import ClipGradients
 from plastic.plugins.modifiers.l2 import L2
 from plastic.plugins.modifiers.sam import SAM
 from plastic.plugins.modifiers.swa import SWA
@@ -23,8 +24,8 @@ from plastic.plugins.probes.weight_norm import WeightNorm
 
 @hookimpl
 def plastic_modifiers() -> list[type[OptimizerModifier]]:
-    """SAM, SWA, L2."""
-    return [SAM, SWA, L2]
+    """What changes steps, and what is kept of them."""
+    return [SAM, SWA, L2, ClipGradients]
 
 
 @hookimpl
