@@ -8,10 +8,12 @@ from plastic.plugins.interventions.adaptive_rr import AdaptiveReplayRatio
 from plastic.plugins.interventions.augmentation import Augmentation
 from plastic.plugins.interventions.crelu import ConcatenatedReLU
 from plastic.plugins.interventions.layer_norm import LayerNorm
+from plastic.plugins.interventions.optimizer_reset import OptimizerReset
 from plastic.plugins.interventions.plasticity_injection import PlasticityInjection
 from plastic.plugins.interventions.reset import Reset
 from plastic.plugins.interventions.shrink_perturb import ShrinkPerturb
 from plastic.plugins.modifiers.clip_gradients import ClipGradients
+from plastic.plugins.modifiers.hare_tortoise import HareTortoise
 from plastic.plugins.modifiers.l2 import L2
 from plastic.plugins.modifiers.sam import SAM
 from plastic.plugins.modifiers.swa import SWA
@@ -25,7 +27,7 @@ from plastic.plugins.probes.weight_norm import WeightNorm
 @hookimpl
 def plastic_modifiers() -> list[type[OptimizerModifier]]:
     """What changes steps, and what is kept of them."""
-    return [SAM, SWA, L2, ClipGradients]
+    return [SAM, SWA, L2, ClipGradients, HareTortoise]
 
 
 @hookimpl
@@ -39,6 +41,7 @@ def plastic_interventions() -> list[type[PlasticityIntervention]]:
         PlasticityInjection,
         AdaptiveReplayRatio,
         Augmentation,
+        OptimizerReset,
     ]
 
 
