@@ -17,6 +17,7 @@ from plastic.plugins.modifiers.hare_tortoise import HareTortoise
 from plastic.plugins.modifiers.l2 import L2
 from plastic.plugins.modifiers.sam import SAM
 from plastic.plugins.modifiers.swa import SWA
+from plastic.plugins.modifiers.trac import TRAC
 from plastic.plugins.probes.active_units import ActiveUnits
 from plastic.plugins.probes.dormant_units import DormantUnits
 from plastic.plugins.probes.feature_rank import FeatureRank
@@ -27,7 +28,7 @@ from plastic.plugins.probes.weight_norm import WeightNorm
 @hookimpl
 def plastic_modifiers() -> list[type[OptimizerModifier]]:
     """What changes steps, and what is kept of them."""
-    return [SAM, SWA, L2, ClipGradients, HareTortoise]
+    return [SAM, SWA, L2, ClipGradients, HareTortoise, TRAC]
 
 
 @hookimpl
