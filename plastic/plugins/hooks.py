@@ -15,6 +15,7 @@ from plastic.plugins.interventions.shrink_perturb import ShrinkPerturb
 from plastic.plugins.modifiers.clip_gradients import ClipGradients
 from plastic.plugins.modifiers.hare_tortoise import HareTortoise
 from plastic.plugins.modifiers.l2 import L2
+from plastic.plugins.modifiers.muon import Muon
 from plastic.plugins.modifiers.sam import SAM
 from plastic.plugins.modifiers.swa import SWA
 from plastic.plugins.modifiers.trac import TRAC
@@ -28,7 +29,7 @@ from plastic.plugins.probes.weight_norm import WeightNorm
 @hookimpl
 def plastic_modifiers() -> list[type[OptimizerModifier]]:
     """What changes steps, and what is kept of them."""
-    return [SAM, SWA, L2, ClipGradients, HareTortoise, TRAC]
+    return [SAM, SWA, L2, ClipGradients, HareTortoise, TRAC, Muon]
 
 
 @hookimpl
