@@ -21,7 +21,10 @@ from tests.benchmarks.pixels import UPDATES, Learning
 PLUGINS: dict[str, type[Plugin]] = {
     cls.name: cls for cls in (*hooks.plastic_modifiers(), *hooks.plastic_interventions(), *hooks.plastic_probes())
 }
-ALWAYS = ("sam", "l2", "layer_norm", "crelu", "plasticity_injection")
+ALWAYS = (
+    *("sam", "l2", "clip_gradients", "hare_tortoise", "trac", "muon"),
+    *("layer_norm", "crelu", "plasticity_injection"),
+)
 MOMENTS = tuple(name for name in PLUGINS if name not in ALWAYS)
 PAIRS = 60
 

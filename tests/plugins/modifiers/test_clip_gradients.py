@@ -148,7 +148,7 @@ def test_left_out_the_limit_is_the_rules_own(by: Any) -> None:
 
 def test_a_gradient_of_zero_stays_zero() -> None:
     for by in ("norm", "value", "adaptive"):
-        learner = toy(ClipGradients(by=by))  # type: ignore[arg-type]
+        learner = toy(ClipGradients(by=by))
         learner.objective.loss = lambda out, _: 0 * out.sum(1)  # type: ignore[attr-defined]
         assert not any(value.any() for value in toys(learner).values())
 
@@ -210,7 +210,7 @@ def test_two_of_them_act_in_the_order_of_the_list() -> None:
 def test_it_goes_on_with_the_new_head_of_an_injection() -> None:
     for by in ("norm", "adaptive"):
         injection = PlasticityInjection()
-        clip = ClipGradients(by=by, limit=1e-6)  # type: ignore[arg-type]
+        clip = ClipGradients(by=by, limit=1e-6)
         learner = rainbow(clip, injection, optimizer=SGD)
         train(learner, 1)
         learner.write([Replace("head", injection.inject)], by=injection)

@@ -168,7 +168,7 @@ def test_channels_last_or_not_the_filters_step_is_the_same() -> None:
     def found(last: bool) -> Tensor:
         torch.manual_seed(0)
         layout = torch.channels_last if last else torch.contiguous_format
-        conv = nn.Conv2d(3, 4, 3).to(memory_format=layout)
+        conv = nn.Conv2d(3, 4, 3).to(memory_format=layout)  # type: ignore[call-overload]
         tensor = torch.randn(4, 3, 3, 3).to(memory_format=layout)
         assert tensor.is_contiguous(memory_format=layout)
 
