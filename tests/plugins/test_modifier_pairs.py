@@ -43,7 +43,7 @@ MODIFIERS: Mapping[str, Callable[[], Plugin]] = {
     "swa": lambda: SWA(when=Always()),
     "l2": lambda: L2(strength=0.1, decoupled=True),
     "clip_gradients": lambda: ClipGradients(limit=1e-3, by="value"),
-    "hare_tortoise": lambda: HareTortoise(momentum=0.5, period=3),
+    "hare_tortoise": lambda: HareTortoise(momentum=0.5, when=Every(3)),
     "trac": lambda: TRAC(initial=0.05),
     "muon": lambda: Muon(rate=0.5),
 }
