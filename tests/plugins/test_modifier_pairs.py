@@ -59,10 +59,7 @@ PAIRS = [
     *(pair for pair in combinations(MODIFIERS, 2) if pair not in REFUSED),
     *((modifier, edit) for modifier in MODIFIERS for edit in EDITS),
 ]
-needs_muon = pytest.mark.skipif(not hasattr(torch.optim, "Muon"), reason="needs PyTorch 2.9 or later")
-every_pair = pytest.mark.parametrize(
-    "names", [pytest.param(pair, marks=[needs_muon] if "muon" in pair else []) for pair in PAIRS], ids="+".join
-)
+every_pair = pytest.mark.parametrize("names", PAIRS, ids="+".join)
 
 
 def plugins(names: tuple[str, ...]) -> list[Plugin]:
@@ -135,7 +132,7 @@ class Waits(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=needs_muon if name == "muon" else ()) for name in MODIFIERS])
+@pytest.mark.parametrize("name", MODIFIERS)
 def test_none_of_them_waits_for_the_device(name: str) -> None:
     def waits(*given: Plugin) -> int:
         learner = rainbow(*given)
@@ -201,7 +198,6 @@ def test_all_others_are_not(names: tuple[str, str]) -> None:
 
 
 @pytest.mark.parametrize("rest", ["hare_tortoise", "trac"])
-@needs_muon
 def test_all_at_once_in_any_order_of_the_list(rest: str) -> None:
     """The stage decides what is around what; so do edits come after modifiers, wherever they stand."""
     names = ("sam", "swa", "l2", "clip_gradients", rest, "muon", "plasticity_injection", "optimizer_reset")
