@@ -62,7 +62,7 @@ def _plugins(assembly: "Assembly") -> Table:
     for chosen in in_order_of_effect(assembly.plugins):
         plugin = chosen.example
         own = changed(plugin, without=(*PLACES, "when"))
-        claims = ", ".join(sorted(plugin.claims | plugin.turns))
+        claims = ", ".join(sorted(plugin.claimed() | plugin.turns))
         row = (plugin.name, chosen.on if several else "", place(plugin), moment(plugin), claims, own)
         for column, cell in zip(columns.values(), row, strict=True):
             column.append(cell)

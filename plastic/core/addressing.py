@@ -75,7 +75,7 @@ def refuse_conflicts(plugins: Sequence[Addressed]) -> None:
         one, other = first.example, second.example
         shared = one.turns & other.turns
         if first.instances.keys() & second.instances.keys():
-            shared |= one.claims & other.claims
+            shared |= one.claimed() & other.claimed()
         if shared:
             again = (
                 f"{one.name!r} is there twice and claims"

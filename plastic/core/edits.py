@@ -22,7 +22,8 @@ class Overwrite:
         value: A tensor of the parameter's shape, or a function of the tensor it replaces, which is
             called once for the model and once for each copy with that one's own tensor, and with those of `given`.
         where: A boolean mask of the parameter's shape; None is all of it.
-        copies: Which lagged copies are written too: "all", "none" or their names.
+        copies: Which copies that follow the model are written too: "all", "none" or their names. Those that
+            belong to a plugin (`lag`) receive every edit.
         moments: Whether the optimizer's moments of the entries written are cleared.
         step: Whether the optimizer's step count of this parameter is cleared. By default it goes
             with the moments of a whole tensor and stays where only a part was written: PyTorch

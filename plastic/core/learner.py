@@ -10,6 +10,7 @@ import attrs
 import torch
 from attrs import frozen
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from plastic.core.edits import Edit, Forget, Overwrite, Replace, Tune
 from plastic.core.errors import NothingToActOn, UsageError
@@ -110,7 +111,7 @@ class Learner:
         keep_freed_memory()
         self.model = self._structure(derive(seed, name, "init"))
         self._index()
-        self.optimizer = self._make_optimizer(self.params.values())
+        self.optimizer = self._new_optimizer()
         self._start()
 
     # ---------------------------------------------------------------- structure
@@ -153,6 +154,12 @@ class Learner:
             if isinstance(module, SpectralNorm) and any(p.requires_grad for p in module.parameters())
         ]
         self._noise_buffers = [b for model in drawn for sample in noises(model) for b in sample.buffers()]
+
+    def _new_optimizer(self) -> Optimizer:
+        for modifier in self._modifiers:
+            with self._asking(modifier):
+                modifier.shown(self.model)
+        return self._make_optimizer(self.params.values())
 
     def _start(self) -> None:
         detached = self._detached()
@@ -453,7 +460,8 @@ class Learner:
         for name in names:
             if name not in self.copies:
                 raise UsageError(f"{by.name}: no copy {name!r} in {self.name}; it has {', '.join(self.copies)}")
-        return names
+        # a plugin's own copy (an origin, an iterate) gets every edit, which it would otherwise undo
+        return [name for name, lagged in self._lagged.items() if name in names or lagged.rate == 0]
 
     def _replace(self, edit: Replace, by: Plugin) -> None:
         if edit.path not in dict(self.model.named_modules()) or not edit.path:
@@ -481,7 +489,7 @@ class Learner:
         kept = self.optimizer.state
         groups = self.optimizer.param_groups
         self._index()
-        self.optimizer = self._make_optimizer(self.params.values())
+        self.optimizer = self._new_optimizer()
         for parameter in self.params.values():
             if parameter in kept:
                 self.optimizer.state[parameter] = kept[parameter]

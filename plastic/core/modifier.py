@@ -13,8 +13,8 @@ Draw = Literal["noise", "augmentation", "target"]
 Parameters = Mapping[str, Tensor]
 Gradients = Mapping[str, Tensor]
 MakeOptimizer = Callable[[Iterable[nn.Parameter]], Optimizer]
-ModifierStage = Literal["ascent", "decay", "average"]
-MODIFIER_STAGES: tuple[ModifierStage, ...] = ("ascent", "decay", "average")
+ModifierStage = Literal["clip", "ascent", "decay", "weights", "average"]
+MODIFIER_STAGES: tuple[ModifierStage, ...] = ("clip", "ascent", "decay", "weights", "average")
 
 
 class Evaluate(Protocol):
@@ -39,14 +39,18 @@ class OptimizerModifier(Plugin):
     Where the class has a `when`, `gradients` and `after_step` are called at those updates only.
     """
 
-    # `gradients` nest: clipping, then ascent, decay around it; `after_step` is called in the same order, so
-    # that a mean is one of weights which nobody changes any more
+    # `gradients` nest: clipping innermost, then ascent, decay around it, and around all who rules what the
+    # weights become; `after_step` is called in the same order, so that a mean is one of weights which nobody
+    # changes any more
     stage: ClassVar[ModifierStage] = "ascent"
 
     @property
     def evaluation(self) -> str | None:
         """The copy that acts in evaluation, once there is something in it; one claimant."""
         return None
+
+    def shown(self, model: nn.Module) -> None:
+        """The network to be trained, to look at: before an optimizer is made, and again before each new one."""
 
     def optimizer(self, make: MakeOptimizer) -> MakeOptimizer:
         """Another optimizer, or a wrapped one."""

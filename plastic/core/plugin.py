@@ -6,7 +6,15 @@ from typing import Any, ClassVar, Literal, get_args
 
 from plastic.core.schedule import Clock, Schedule
 
-Claim = Literal["activation", "normalisation", "ascent", "weight decay", "evaluation copy"]
+Claim = Literal[
+    "activation",
+    "normalisation",
+    "ascent",
+    "weight decay",
+    "evaluation copy",
+    "optimizer",
+    "weights after a step",
+]
 CLAIMS: frozenset[Claim] = frozenset(get_args(Claim))
 
 Reach = Literal["networks", "main", "everything"]
@@ -47,6 +55,10 @@ class Plugin(ABC):
     def settings(self) -> Mapping[str, Any]:
         """Settings of the agent that this plugin starts from, where the user gives no others: a replay ratio."""
         return {}
+
+    def claimed(self) -> frozenset[Claim]:
+        """Of its class's `claims`, those that stand with these options; all, unless an option leaves one out."""
+        return self.claims
 
     def overrides(self, seam: str) -> bool:
         """Whether this class does anything at `seam`, the name of one of its kind's methods."""

@@ -14,6 +14,7 @@ from plastic.plugins.interventions.infer import InFeR
 from plastic.plugins.interventions.l2_init import L2Init
 from plastic.plugins.interventions.layer_norm import LayerNorm
 from plastic.plugins.interventions.normalize_project import NormalizeProject
+from plastic.plugins.interventions.optimizer_reset import OptimizerReset
 from plastic.plugins.interventions.parseval import Parseval
 from plastic.plugins.interventions.plasticity_injection import PlasticityInjection
 from plastic.plugins.interventions.prune_dormant import PruneDormant
@@ -24,9 +25,13 @@ from plastic.plugins.interventions.reset import Reset
 from plastic.plugins.interventions.shrink_perturb import ShrinkPerturb
 from plastic.plugins.interventions.spectral_norm import SpectralNorm
 from plastic.plugins.interventions.wider import Wider
+from plastic.plugins.modifiers.clip_gradients import ClipGradients
+from plastic.plugins.modifiers.hare_tortoise import HareTortoise
 from plastic.plugins.modifiers.l2 import L2
+from plastic.plugins.modifiers.muon import Muon
 from plastic.plugins.modifiers.sam import SAM
 from plastic.plugins.modifiers.swa import SWA
+from plastic.plugins.modifiers.trac import TRAC
 from plastic.plugins.probes.active_units import ActiveUnits
 from plastic.plugins.probes.churn import Churn
 from plastic.plugins.probes.distance_from_init import DistanceFromInit
@@ -44,8 +49,8 @@ from plastic.plugins.probes.weight_norm import WeightNorm
 
 @hookimpl
 def plastic_modifiers() -> list[type[OptimizerModifier]]:
-    """SAM, SWA, L2."""
-    return [SAM, SWA, L2]
+    """What changes steps, and what is kept of them."""
+    return [SAM, SWA, L2, ClipGradients, HareTortoise, TRAC, Muon]
 
 
 @hookimpl
@@ -72,6 +77,7 @@ def plastic_interventions() -> list[type[PlasticityIntervention]]:
         Parseval,
         NormalizeProject,
         InFeR,
+        OptimizerReset,
     ]
 
 

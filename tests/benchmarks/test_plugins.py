@@ -22,7 +22,8 @@ PLUGINS: dict[str, type[Plugin]] = {
     cls.name: cls for cls in (*hooks.plastic_modifiers(), *hooks.plastic_interventions(), *hooks.plastic_probes())
 }
 ALWAYS = (
-    *("sam", "l2", "layer_norm", "crelu", "plasticity_injection", "prune_dormant", "l2_init", "dropout"),
+    *("sam", "l2", "clip_gradients", "hare_tortoise", "trac", "muon"),
+    *("layer_norm", "crelu", "plasticity_injection", "prune_dormant", "l2_init", "dropout"),
     *("spectral_norm", "rational", "fourier_features", "wider", "parseval", "infer"),
 )
 # Nothing to measure on Rainbow, and too slow to be timed so often: their pages say what a measurement takes

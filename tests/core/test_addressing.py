@@ -10,7 +10,7 @@ from plastic.core.addressing import Addressed, in_order_of_effect, learners_of, 
 from plastic.core.errors import UsageError
 from plastic.core.intervention import PlasticityIntervention
 from plastic.core.modifier import OptimizerModifier
-from plastic.core.plugin import Plugin
+from plastic.core.plugin import Claim, Plugin
 from plastic.core.schedule import At, Schedule
 from plastic.plugins.interventions.crelu import ConcatenatedReLU
 from plastic.plugins.interventions.layer_norm import LayerNorm
@@ -107,6 +107,22 @@ def test_two_that_claim_the_same_are_refused(plugins: list[Plugin], words: str) 
 def test_two_that_claim_nothing_of_each_other_go_together() -> None:
     both = [Reset(), Reset(), SAM(), SWA(), L2(), LayerNorm(), ConcatenatedReLU(), WeightNorm(), WeightNorm()]
     refuse_conflicts([one(plugin) for plugin in both])
+
+
+@frozen(eq=False)
+class Sometimes(OptimizerModifier):
+    name = "sometimes"
+    claims = frozenset({"ascent", "evaluation copy"})
+    acts: bool = True
+
+    def claimed(self) -> frozenset[Claim]:
+        return self.claims if self.acts else frozenset({"ascent"})
+
+
+def test_a_claim_that_an_option_leaves_out_is_free() -> None:
+    refuse_conflicts([one(Sometimes(acts=False)), one(SWA())])
+    with pytest.raises(UsageError, match="'sometimes' and 'swa' both claim the evaluation copy; choose one"):
+        refuse_conflicts([one(Sometimes()), one(SWA())])
 
 
 def test_the_same_claim_on_different_learners_is_none_of_the_other() -> None:

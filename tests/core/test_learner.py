@@ -215,6 +215,32 @@ def test_a_modifier_may_bring_another_optimizer_and_writes_after_each_step_that_
     assert not any(parameter.any() for parameter in learner.params.values())
 
 
+def test_a_modifier_is_shown_the_network_before_each_optimizer_is_made() -> None:
+    seen: list[tuple[str, list[str]]] = []
+
+    @frozen(eq=False)
+    class Attentive(OptimizerModifier):
+        name = "attentive"
+
+        def shown(self, model: nn.Module) -> None:
+            seen.append(("shown", list(dict(model.named_parameters()))))
+
+        def optimizer(self, make: MakeOptimizer) -> MakeOptimizer:
+            def made(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+                seen.append(("made", []))
+                return make(parameters)
+
+            return made
+
+    learner = learner_with(Attentive(), Widen(when=Never()))
+    assert seen == [("shown", NAMES), ("made", [])]
+    widen = learner.plugins[1]
+    assert isinstance(widen, Widen)
+    learner.write([Replace("head", widen.wrap)], by=widen)
+    assert seen[2:] == [("shown", list(dict(learner.model.named_parameters()))), ("made", [])]
+    assert seen[2][1] != NAMES
+
+
 def test_the_copy_to_evaluate_is_the_one_that_a_modifier_names() -> None:
     @frozen(eq=False)
     class Mean(OptimizerModifier):
@@ -254,8 +280,10 @@ def test_a_lag_starts_equal_is_left_alone_and_every_edit_reaches_it() -> None:
     write(learner, Overwrite("head.2.bias", lambda tensor: tensor + 1))
     raised = exact(shadow.shadow)
     assert [name for name in NAMES if raised[name] != start[name]] == ["head.2.bias"]
-    write(learner, Overwrite("head.2.bias", torch.zeros(2), copies=["target"]))
-    assert exact(shadow.shadow) == raised
+    for copies in (["target"], "none"):  # which say what becomes of the copies that follow
+        write(learner, Overwrite("head.2.bias", lambda tensor: tensor + 1, copies=copies))
+        before, raised = raised, exact(shadow.shadow)
+        assert [name for name in NAMES if raised[name] != before[name]] == ["head.2.bias"]
 
 
 def test_a_name_of_a_copy_that_is_taken_is_refused() -> None:
