@@ -21,7 +21,7 @@ ALLOWED = {
     "agents": {"core", "agents"},
     "envs": {"core", "envs"},
     "report": {"core", "report"},
-    "testing": {"core", "testing"},
+    "testing": {"agents", "core", "plugins", "testing"},
     "cli": EVERYTHING | {""},
 }
 
