@@ -19,6 +19,7 @@ from plastic.testing.laws.resumes import repeats, resumes
 from plastic.testing.laws.traced import traced
 from plastic.testing.laws.watched import watched
 from plastic.testing.meeting import meet
+from plastic.testing.trial import Trial
 from plastic.testing.values import every_option, small
 
 _LAWS: Mapping[str, Callable[[Examination], Law | Sequence[Law]]] = {
@@ -29,12 +30,14 @@ _LAWS: Mapping[str, Callable[[Examination], Law | Sequence[Law]]] = {
     "one graph": traced,
     "its options": live,
 }
+_RUNS = "it runs to the end, without an error of its own"
 Tell = Callable[[str], None]
 
 
 def check_plugin(
     plugin: type[Plugin] | Plugin,
     *,
+    on: Sequence[str] = tuple(PLACES),
     beside: Sequence[str] | None = None,
     tell: Tell = lambda step: None,
     **given: Any,
@@ -43,6 +46,7 @@ def check_plugin(
 
     Args:
         plugin: Its class, or an instance whose options are those to try it with.
+        on: The agents: some of `plain`, `states` (SAC) and `rainbow`.
         beside: Names of built-in plugins to try it beside; None is all of them, the probes as one bundle.
         tell: Hears what is tried next.
         given: Options to try it with. What is not given is chosen so that the plugin acts within a few updates.
@@ -57,7 +61,7 @@ def check_plugin(
     meaning = "a registry takes it, and it can be made"
     try:
         built_in(cls)
-        examination = Examination(cls, said)
+        examination = Examination(cls, said, on)
     except UsageError as error:
         law = Law("registration", meaning, "broken", [str(error)])
         return Certificate(named, said, {}, [law], [], perf_counter() - begun)
@@ -68,12 +72,14 @@ def check_plugin(
     try:
         tell("whether it acts")
         laws.append(_acts(examination))
-        for step, law in _LAWS.items() if examination.watches else ():
+        stopped = [f"on {PLACES[kind]} {why}" for kind, w in examination.watches.items() for why in w.faults.get("runs", ())]
+        if stopped:
+            laws.append(Law("runs", _RUNS, "broken", stopped))
+        for step, law in _LAWS.items() if examination.watches and not stopped else ():
             tell(step)
             found = law(examination)
             laws += [found] if isinstance(found, Law) else found
-        for one in _met(examination, beside, tell) if examination.watches else ():
-            meetings.append(one)
+        meetings += _met(examination, beside, tell) if not stopped else ()
     except Exception as error:
         laws.append(_raised(error))
     return Certificate(
@@ -92,7 +98,7 @@ def _ran(laws: Sequence[Law]) -> bool:
 
 def _raised(error: Exception) -> Law:
     sentence = f"{type(error).__name__}: {' '.join(str(error).split())}"
-    return Law("runs", "it runs without an error of its own", "broken", [sentence])
+    return Law("runs", _RUNS, "broken", [sentence])
 
 
 def _acts(examination: Examination) -> Law:
@@ -153,8 +159,6 @@ def _met(examination: Examination, beside: Sequence[str] | None, tell: Tell) -> 
 
 def _nothing(kind: str, one: Chosen, known: Registry) -> bool:
     """Whether a plugin has nothing to act on there, so that there is nobody to meet."""
-    from plastic.testing.trial import Trial
-
     try:
         Trial(kind, [one], registry=known)
     except NothingToActOn:

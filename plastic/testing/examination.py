@@ -7,6 +7,7 @@ from typing import Any
 from attrs import define, field
 
 from plastic.core.errors import NothingToActOn, UsageError
+from plastic.core.options import fields
 from plastic.core.plugin import Plugin
 from plastic.core.probe import Probe
 from plastic.core.recipe import Chosen
@@ -19,10 +20,10 @@ from plastic.testing.values import Given, others, small
 from plastic.testing.watch import Watch
 from plastic.testing.watchers import Innermost, Outermost
 
-PLACES: Mapping[str, str] = {"plain": "a plain network", "states": "SAC", "rainbow": "Rainbow"}  # trials, cheap first
+PLACES: Mapping[str, str] = {"plain": "a plain network", "states": "SAC", "rainbow": "Rainbow"}  # cheap ones first
 LENGTH = WARM + 6  # agent steps: seven updates, and edits after six of them
 CHECKPOINT = WARM + 2  # after three updates
-_ATTEMPTS = 60  # that are made to find options with which it acts
+_ATTEMPTS = 24  # that are made to find options with which it acts
 
 
 @define(eq=False)
@@ -103,8 +104,6 @@ class Examination:
         """Options with which it acts: one changed, else two."""
         if issubclass(self.cls, Probe):
             return None
-        from plastic.core.options import fields
-
         attempts = 0
         singly = [other for name in fields(self.cls) for other in others(self.cls, name, self.given)]
         pairs = (two for one in singly for name in fields(self.cls) for two in others(self.cls, name, one))

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from plastic.core.edits import Edit
+from plastic.core.errors import UsageError
 from plastic.core.intervention import PlasticityIntervention
 from plastic.core.learner import Learner
 from plastic.core.plugin import Change, Plugin
@@ -69,17 +70,20 @@ class Watch:
             self._sound(name, "at the start")
         trial.warm_up()
         self.started = self._now = {name: State.of(learner) for name, learner in trial.learners.items()}
-        while trial.clock.now.agent_steps < trial.steps:
-            trial.act()
-            for _ in range(trial.owed()):
-                self._step()
+        try:
+            while trial.clock.now.agent_steps < trial.steps:
+                trial.act()
+                for _ in range(trial.owed()):
+                    self._step()
+        except UsageError as error:  # too late: a run would stop here
+            self.fault("runs", f"after update {trial.clock.now.updates} it is refused: {error}")
         self.ended = story(trial)
         return self
 
     def fault(self, law: str, sentence: str) -> None:
-        """Write down that a law was broken; the first sentences are enough."""
+        """Write down that a law was broken; the first sentence is enough."""
         said = self.faults.setdefault(law, [])
-        if len(said) < 3 and sentence not in said:
+        if not said:
             said.append(sentence)
 
     # ---------------------------------------------------------------- updates

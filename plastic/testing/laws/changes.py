@@ -29,6 +29,8 @@ def changes(examination: Examination) -> Law:
         if change not in declared
     ]
     missing = declared - seen.keys()
+    if not any(learner.copies for watch in examination.watches.values() for learner in watch.trial.learners.values()):
+        missing -= {"copies"}  # where there are none, none can change
     if missing:
         missing -= _with_other_options(examination, missing)
     if missing == declared and declared and not issubclass(examination.cls, Probe):

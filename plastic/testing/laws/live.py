@@ -8,7 +8,7 @@ from plastic.testing.examination import Examination
 from plastic.testing.values import Given, others, refusal
 
 _MEANING = "every option is live: a changed value changes something"
-_ATTEMPTS = 60
+_ATTEMPTS = 16  # that are made beside other options
 
 
 def live(examination: Examination) -> Law:
@@ -34,7 +34,7 @@ def live(examination: Examination) -> Law:
 
 
 def _first_live(examination: Examination, name: str, tried: list[Given]) -> Given | None:
-    for given in tried:
+    for given in tried[:8]:
         origin = {**given}  # with all that an example needs beside it, but this option
         origin.pop(name)
         if name in examination.given:
@@ -50,8 +50,8 @@ def _beside(examination: Examination, name: str, names: list[str]) -> Given | No
     """Where it is of use only beside another option: a threshold of a trigger."""
     attempts = 0
     for second in names:
-        for base in others(examination.cls, second, examination.given) if second != name else ():
-            for given in others(examination.cls, name, base)[:4]:
+        for base in others(examination.cls, second, examination.given)[:3] if second != name else ():
+            for given in others(examination.cls, name, base)[:2]:
                 attempts += 1
                 if attempts > _ATTEMPTS:
                     return None

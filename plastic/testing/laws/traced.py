@@ -20,12 +20,12 @@ def traced(examination: Examination) -> Law:
     broken: list[str] = []
     tried: list[str] = []
     for kind, watch in examination.watches.items():
-        for name, learner in watch.trial.learners.items():
-            if _takes_part(learner, examination.cls):
-                tried.append(f"the loss of {name} on {PLACES[kind]}")
-                why = _difference(learner)
-                if why is not None:
-                    broken.append(f"on {PLACES[kind]} {why}")
+        taking_part = [one for one in watch.trial.learners.items() if _takes_part(one[1], examination.cls)]
+        for name, learner in taking_part[:1]:  # of several, compiling the first says it all
+            tried.append(f"the loss of {name} on {PLACES[kind]}")
+            why = _difference(learner)
+            if why is not None:
+                broken.append(f"on {PLACES[kind]} {why}")
     if not tried:
         return Law("one graph", _MEANING, "no part of it", ["it has no part in the forward pass"])
     return Law("one graph", _MEANING, "broken" if broken else "holds", broken or tried)
