@@ -1,6 +1,7 @@
 """Is a plugin sound? It is put through the common law, and what comes out reads like a certificate."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from time import perf_counter
 from typing import Any
 
@@ -130,9 +131,15 @@ def others_of(known: Registry, cls: type[Plugin]) -> dict[str, list[Chosen]]:
     return {**found, "the probes": probes}
 
 
+@cache
+def acting(cls: type[Plugin]) -> Mapping[str, Any]:
+    """Options with which a plugin acts within a few updates."""
+    return Examination(cls, {}).given
+
+
 def staggered(cls: type[Plugin]) -> Mapping[str, Any]:
-    """Options with which a plugin acts every third update, where it acts every second one by itself."""
-    given = small(cls, {})
+    """Options with which a plugin acts every third update, where it would act every second one."""
+    given = acting(cls)
     when = given.get("when")
     if isinstance(when, Mapping) and when.get("every") == 2:
         try:
