@@ -272,6 +272,8 @@ class Learner:
             if probe.due(self.clock):
                 with self._looking(probe):
                     seen = probe.measure(self._subject(probe, batch))
+                if not isinstance(seen, Mapping):
+                    raise UsageError(f"{_named(probe)}: measure gave {seen!r}; give a dictionary of tensors by name")
                 measured |= {f"{self._label(probe)}/{key}": value for key, value in seen.items()}
         return measured
 
@@ -287,7 +289,10 @@ class Learner:
         for intervention in self._editing:
             if intervention.due(self.clock):
                 with self._looking(intervention):  # to the end, before the first edit is written
-                    edits = tuple(intervention.edits(self._subject(intervention, batch)))
+                    asked = intervention.edits(self._subject(intervention, batch))
+                    if not isinstance(asked, Iterable):
+                        raise UsageError(f"{_named(intervention)}: edits gave {asked!r}; give a list of edits, or yield them")
+                    edits = tuple(asked)
                 with self._own_stream(intervention, "write"):
                     self.write(edits, by=intervention)
 
@@ -367,7 +372,7 @@ class Learner:
                 case Tune():
                     self._tune(edit, by)
                 case _:
-                    raise UsageError(f"{by.name}: edits gave {edit!r}, which is no Overwrite, Replace, Forget or Tune")
+                    raise UsageError(f"{_named(by)}: edits gave {edit!r}, which is no Overwrite, Replace, Forget or Tune")
         if whole:
             for modifier in self._modifiers:
                 modifier.edited(whole)
@@ -378,7 +383,7 @@ class Learner:
         try:
             return self.model.get_parameter(name)
         except AttributeError:
-            raise UsageError(f"{by.name}: edits name the parameter {name!r}, which {self.name} has not") from None
+            raise UsageError(f"{_named(by)}: edits name the parameter {name!r}, which {self.name} has not") from None
 
     def _overwrite(self, edit: Overwrite, by: Plugin) -> None:
         parameter = self._parameter(edit.name, by)
@@ -404,7 +409,7 @@ class Learner:
 
     def _replace(self, edit: Replace, by: Plugin) -> None:
         if edit.path not in dict(self.model.named_modules()) or not edit.path:
-            raise UsageError(f"{by.name}: Replace names the module {edit.path!r}, which {self.name} has not")
+            raise UsageError(f"{_named(by)}: Replace names the module {edit.path!r}, which {self.name} has not")
         for name, lagged in self._lagged.items():
             if lagged.path.startswith(f"{edit.path}."):
                 raise UsageError(
@@ -493,6 +498,12 @@ class Learner:
         self._finite = state["finite"].to(self.device, copy=True)
         self._sums = {key: value.to(self.device) for key, value in state["sums"].items()}
         self._terms = dict(state["terms"])
+
+
+def _named(plugin: Plugin) -> str:
+    """A plugin by its name, and its package where that is another than ours."""
+    package = type(plugin).__module__.partition(".")[0]
+    return plugin.name if package == __name__.partition(".")[0] else f"{plugin.name} (from {package})"
 
 
 def _refuse_missing_knobs(plugin: Plugin, knobs: Knobs) -> None:
