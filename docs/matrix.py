@@ -22,7 +22,7 @@ Each pair of plugins on each agent: `✓` works, `r1` and on were refused, for t
 are one bundle, `probes`.
 
 That a pair works means: both were put on a small network of the agent by what the command line does, with schedules
-that let them act within seven updates. After every update and every edit the optimizer held all that is trained, with
+that let them act within five updates. After every update and its edits the optimizer held all that is trained, with
 moments of its shape; copies had the model's structure; all was finite, and nothing was left behind. Saved in the middle
 and loaded, the run went on bit for bit. And with either plugin left out, the run was another.
 

@@ -404,7 +404,7 @@ class Learner:
         names = () if wanted == "none" else wanted
         for name in names:
             if name not in self.copies:
-                raise UsageError(f"{by.name}: no copy {name!r} in {self.name}; it has {', '.join(self.copies)}")
+                raise UsageError(f"{_named(by)}: no copy {name!r} in {self.name}; it has {', '.join(self.copies)}")
         return names
 
     def _replace(self, edit: Replace, by: Plugin) -> None:
@@ -413,11 +413,11 @@ class Learner:
         for name, lagged in self._lagged.items():
             if lagged.path.startswith(f"{edit.path}."):
                 raise UsageError(
-                    f"{by.name}: cannot replace {edit.path!r} around {lagged.path!r}, which the copy {name!r} follows"
+                    f"{_named(by)}: cannot replace {edit.path!r} around {lagged.path!r}, which the copy {name!r} follows"
                 )
         if getattr(edit.wrap, "__self__", None) is not by:
             raise UsageError(
-                f"{by.name}: Replace.wrap must be a method of the plugin, so that a checkpoint can name it"
+                f"{_named(by)}: Replace.wrap must be a method of the plugin, so that a checkpoint can name it"
             )
         position = next(place for place, plugin in enumerate(self.plugins) if plugin is by)
         seed = derive(self.seed, self.name, by.name, "replace", len(self._history))
@@ -450,7 +450,7 @@ class Learner:
     def _tune(self, edit: Tune, by: Plugin) -> None:
         if edit.knob not in self.knobs:
             has = ", ".join(sorted(self.knobs)) or "none"
-            raise UsageError(f"{by.name}: no knob {edit.knob!r} in this run; it has {has}")
+            raise UsageError(f"{_named(by)}: no knob {edit.knob!r} in this run; it has {has}")
         self.knobs[edit.knob] = edit.value
 
     # ---------------------------------------------------------------- checkpoints
@@ -525,7 +525,7 @@ def _put_values(tensor: Tensor, edit: Overwrite, by: Plugin) -> None:
     for given, what in ((value, "overwrite"), (edit.where, "mask")):
         if given is not None and given.shape != tensor.shape:
             raise UsageError(
-                f"{by.name}: {edit.name} has the shape {tuple(tensor.shape)}, not {tuple(given.shape)} as its {what}"
+                f"{_named(by)}: {edit.name} has the shape {tuple(tensor.shape)}, not {tuple(given.shape)} as its {what}"
             )
     value = value.detach().to(tensor)
     tensor.copy_(value if edit.where is None else torch.where(edit.where, value, tensor))

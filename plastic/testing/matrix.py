@@ -17,9 +17,8 @@ from plastic.core.recipe import Chosen
 from plastic.core.registry import Registry
 from plastic.testing.certificate import Outcome
 from plastic.testing.check import acting, staggered
-from plastic.testing.examination import LENGTH
 from plastic.testing.known import built_in
-from plastic.testing.meeting import Story, meet
+from plastic.testing.meeting import SHORT, Story, meet
 from plastic.testing.state import story
 from plastic.testing.trial import Trial
 from plastic.testing.values import small
@@ -113,7 +112,7 @@ def _alone(kind: str, name: str, staggering: bool) -> Story:
     if name == PROBES:
         return None
     try:
-        trial = Trial(kind, _chosen(name, staggering=staggering), steps=LENGTH, registry=_registry())
+        trial = Trial(kind, _chosen(name, staggering=staggering), steps=SHORT, registry=_registry())
         return story(trial.warm_up().run())
     except UsageError as error:
         return error

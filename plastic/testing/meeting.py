@@ -8,12 +8,13 @@ from plastic.core.recipe import Chosen
 from plastic.core.registry import Registry
 from plastic.testing.certificate import Outcome
 from plastic.testing.compare import differences
-from plastic.testing.examination import CHECKPOINT, LENGTH
+from plastic.testing.examination import CHECKPOINT
 from plastic.testing.invariants import faults
 from plastic.testing.laws.resumes import gone_on
 from plastic.testing.state import story
-from plastic.testing.trial import Trial
+from plastic.testing.trial import WARM, Trial
 
+SHORT = WARM + 4  # agent steps: five updates, edits after four of them
 Story = dict[str, Any] | UsageError | None  # of a run, why there is none, or None where nobody asks
 
 
@@ -23,24 +24,21 @@ def meet(
     known: Registry,
     *,
     alone: Callable[[Chosen], Story] = lambda one: None,
-    resume: bool = True,
 ) -> tuple[Outcome, str]:
-    """Run them together, look at every invariant after every update and edit, and interrupt them in the middle.
+    """Run them together, look at every invariant after every update with its edits, and interrupt them in the middle.
 
     Args:
         kind: Of trial.
         chosen: The plugins in order.
         known: Where they are registered.
         alone: What comes of all but one; where it is the same as with that one, that one is inert.
-        resume: Whether an interruption is tried.
     """
     try:
-        trial = Trial(kind, chosen, steps=LENGTH, registry=known).warm_up()
+        trial = Trial(kind, chosen, steps=SHORT, registry=known).warm_up()
         why = _unsound(trial)
-        while why is None and trial.clock.now.agent_steps < (CHECKPOINT if resume else LENGTH):
+        while why is None and trial.clock.now.agent_steps < CHECKPOINT:
             why = _step(trial)
-        if why is None and resume:
-            why = gone_on(trial, kind, chosen, known) or _unsound(trial)
+        why = why or gone_on(trial, kind, chosen, known) or _unsound(trial)
     except UsageError as error:
         return "refused", str(error)
     except Exception as error:  # whatever a plugin raises is what a check is for
@@ -54,8 +52,6 @@ def _step(trial: Trial) -> str | None:
     trial.act()
     for _ in range(trial.owed()):
         trial.update()
-        if why := _unsound(trial):
-            return why
         trial.tend()
         if why := _unsound(trial):
             return why

@@ -474,33 +474,33 @@ def test_edits_are_carried_out_in_order() -> None:
     [
         (
             Overwrite("head.9.bias", torch.zeros(2)),
-            "scripted: edits name the parameter 'head.9.bias', which fit has not",
+            "scripted (from tests): edits name the parameter 'head.9.bias', which fit has not",
         ),
-        (Overwrite("head", torch.zeros(2)), "scripted: edits name the parameter 'head', which fit has not"),
-        (Overwrite("", torch.zeros(2)), "scripted: edits name the parameter '', which fit has not"),
-        (Forget(["head.9.bias"]), "scripted: edits name the parameter 'head.9.bias', which fit has not"),
+        (Overwrite("head", torch.zeros(2)), "scripted (from tests): edits name the parameter 'head', which fit has not"),
+        (Overwrite("", torch.zeros(2)), "scripted (from tests): edits name the parameter '', which fit has not"),
+        (Forget(["head.9.bias"]), "scripted (from tests): edits name the parameter 'head.9.bias', which fit has not"),
         (
             Overwrite("head.2.bias", torch.zeros(3)),
-            "scripted: head.2.bias has the shape (2,), not (3,) as its overwrite",
+            "scripted (from tests): head.2.bias has the shape (2,), not (3,) as its overwrite",
         ),
         (
             Overwrite("head.2.bias", lambda tensor: tensor[:1]),
-            "scripted: head.2.bias has the shape (2,), not (1,) as its overwrite",
+            "scripted (from tests): head.2.bias has the shape (2,), not (1,) as its overwrite",
         ),
         (
             Overwrite("head.2.weight", torch.zeros(2, 5), where=torch.ones(5, dtype=torch.bool)),
-            "scripted: head.2.weight has the shape (2, 5), not (5,) as its mask",
+            "scripted (from tests): head.2.weight has the shape (2, 5), not (5,) as its mask",
         ),
         (
             Overwrite("head.2.bias", torch.zeros(2), copies=["traget"]),
-            "scripted: no copy 'traget' in fit; it has target",
+            "scripted (from tests): no copy 'traget' in fit; it has target",
         ),
-        (Tune("discuont", 0.9), "scripted: no knob 'discuont' in this run; it has discount, replay_ratio"),
-        (Replace("head", lambda module: module), "scripted: Replace.wrap must be a method of the plugin"),
-        (Replace("haed", lambda module: module), "scripted: Replace names the module 'haed', which fit has not"),
-        (Replace("", lambda module: module), "scripted: Replace names the module '', which fit has not"),
-        ("reset", "scripted: edits gave 'reset', which is no Overwrite, Replace, Forget or Tune"),
-        (None, "scripted: edits gave None, which is no Overwrite, Replace, Forget or Tune"),
+        (Tune("discuont", 0.9), "scripted (from tests): no knob 'discuont' in this run; it has discount, replay_ratio"),
+        (Replace("head", lambda module: module), "scripted (from tests): Replace.wrap must be a method of the plugin"),
+        (Replace("haed", lambda module: module), "scripted (from tests): Replace names the module 'haed', which fit has not"),
+        (Replace("", lambda module: module), "scripted (from tests): Replace names the module '', which fit has not"),
+        ("reset", "scripted (from tests): edits gave 'reset', which is no Overwrite, Replace, Forget or Tune"),
+        (None, "scripted (from tests): edits gave None, which is no Overwrite, Replace, Forget or Tune"),
     ],
 )
 def test_an_edit_that_cannot_be_carried_out_is_refused_by_the_plugins_name(edit: Any, words: str) -> None:
@@ -622,7 +622,7 @@ def test_a_replace_around_the_part_that_a_copy_follows_is_refused() -> None:
 def test_a_replace_by_another_plugins_method_is_refused() -> None:
     widen = Widen()
     learner = learner_with(Scripted(lambda subject: [Replace("head", widen.wrap)]))
-    with pytest.raises(UsageError, match=r"scripted: Replace\.wrap must be a method of the plugin"):
+    with pytest.raises(UsageError, match=r"scripted \(from tests\): Replace\.wrap must be a method of the plugin"):
         train(learner, 1)
 
 
@@ -1116,3 +1116,31 @@ def test_whatever_is_done_in_whatever_order_nothing_is_left_stale(actions: list[
         train(one, 2)
         assert faults(one) == []
     assert exact(other.state_dict()) == exact(learner.state_dict())
+
+
+@pytest.mark.parametrize("asked", [None, 3, Overwrite("head.2.bias", torch.zeros(2))], ids=["None", "3", "an edit"])
+def test_what_is_no_list_of_edits_is_refused_with_plugin_and_package(asked: Any) -> None:
+    @frozen(eq=False)
+    class Alone(Scripted):
+        name = "alone"
+
+        def edits(self, subject: Subject) -> Any:
+            return asked
+
+    learner = learner_with(Alone(lambda subject: ()))
+    with pytest.raises(UsageError) as caught:
+        train(learner, 1)
+    assert str(caught.value).startswith(f"alone (from tests): edits gave {asked!r}; give a list of edits, or yield them")
+
+
+def test_what_is_no_dictionary_of_measurements_is_refused_with_plugin_and_package() -> None:
+    @frozen(eq=False)
+    class Bare(Probe):
+        name = "bare"
+        when: Schedule = Always()
+
+        def measure(self, subject: Subject) -> Any:
+            return torch.zeros(())
+
+    with pytest.raises(UsageError, match=r"^bare \(from tests\): measure gave tensor"):
+        train(learner_with(Bare()), 1)

@@ -57,7 +57,7 @@ def gone_on(whole: Trial, kind: str, chosen: Sequence[Chosen], known: Registry) 
     before = len(whole.actions)
     whole.run()
     try:
-        resumed = Trial(kind, chosen, steps=LENGTH, registry=known).load(file)
+        resumed = Trial(kind, chosen, steps=whole.steps, registry=known).load(file)
     except pickle.UnpicklingError as error:
         reason = " ".join(str(error).split())[:120]
         return f"a checkpoint of it cannot be read ({reason}); its state may hold tensors and plain values alone"
