@@ -19,6 +19,7 @@ from plastic.core.intervention import PlasticityIntervention
 from plastic.core.layers import NoisyLinear
 from plastic.core.learner import Learner, load_plugin_state
 from plastic.core.modifier import MakeOptimizer, OptimizerModifier, Parameters
+from plastic.core.probe import Probe
 from plastic.core.schedule import Always, At, Every, Never, Schedule
 from plastic.core.subject import Subject
 from plastic.testing.invariants import faults
@@ -614,7 +615,7 @@ def test_a_replace_around_the_part_that_a_copy_follows_is_refused() -> None:
     learner = learner_with(Widen())
     learner.follow("part", rate=0.5, path="head.0")
     with pytest.raises(
-        UsageError, match=r"widen: cannot replace 'head' around 'head\.0', which the copy 'part' follows"
+        UsageError, match=r"widen \(from tests\): cannot replace 'head' around 'head\.0', which the copy 'part' follows"
     ):
         train(learner, 1)
 
