@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from functools import singledispatch
 from itertools import pairwise
 from pathlib import Path
+from traceback import extract_tb
 from typing import Any
 
 import torch
@@ -146,7 +147,7 @@ def _traced(model: nn.Module, *, lines: bool) -> list[Units]:
         graph = _Tracer(lines=lines).trace(model)
     except (fx.proxy.TraceError, TypeError, RuntimeError) as error:
         raise UsageError(
-            f"cannot trace {type(model).__name__}.forward ({error}); keep control flow that depends on "
+            f"cannot trace {type(model).__name__}.forward ({error}{_innermost(error)}); keep control flow that depends on "
             "values out of it, or in a module of its own that declares its width"
         ) from error
     modules = dict(model.named_modules())
@@ -317,3 +318,9 @@ def activations(model: nn.Module, inputs: tuple[Tensor, ...]) -> dict[Units, Ten
         for handle in handles:
             handle.remove()
     return {found: by_unit(model.get_submodule(found.layer), values[found.activation]) for found in units}
+
+
+def _innermost(error: Exception) -> str:
+    """The innermost line of a forward pass that an error came from."""
+    ours = [f for f in extract_tb(error.__traceback__) if not f'File "{f.filename}'.startswith(_TORCH) and f.filename != __file__]
+    return f", at {Path(ours[-1].filename).name}:{ours[-1].lineno}: {ours[-1].line}" if ours else ""
