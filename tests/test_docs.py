@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from plastic.cli.main import main
-from plastic.core import options
+from plastic.core import hookspecs, options
 from plastic.core.registry import Registry
+from plastic.testing import check_plugin
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -44,6 +45,17 @@ def test_a_plugin_has_a_test_that_mirrors_its_file(name: str) -> None:
     source = Path(inspect.getfile(BUILT_IN[name])).relative_to(ROOT / "plastic")
     assert source.stem == name
     assert (ROOT / "tests" / source.parent / f"test_{source.name}").is_file()
+
+
+@pytest.mark.parametrize("name", [name for name in vars(hookspecs) if name.startswith("plastic_")])
+def test_every_hook_is_described_where_authors_read(name: str) -> None:
+    assert f"`{name}()`" in (DOCS / "writing_plugins.md").read_text(encoding="utf-8")
+
+
+def test_every_law_is_described_where_authors_read() -> None:
+    text = (DOCS / "writing_plugins.md").read_text(encoding="utf-8")
+    described = re.findall(r"^\| ([a-z ]+) \| (?!what it asks)", text.partition("| law |")[2], re.MULTILINE)
+    assert described == [law.name for law in check_plugin(BUILT_IN["weight_norm"], on=("plain",), beside=()).laws]
 
 
 # ------------------------------------------------------------------ tables
@@ -140,9 +152,17 @@ COMMANDS = [(page, command) for page in PAGES for command in commands_in(page)]
 @pytest.mark.parametrize(
     ("page", "command"), COMMANDS, ids=[f"{page.relative_to(ROOT)}: {command}" for page, command in COMMANDS]
 )
-def test_the_commands_of_a_page_are_understood(page: Path, command: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_commands_of_a_page_are_understood(
+    page: Path, command: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """`plastic run` up to its plan; what needs a finished run, up to the complaint that there is none."""
     name, *arguments = shlex.split(command, comments=True)[1:]
+    if "gentle:GentleReset" in command:  # from the folder of the page's own file
+        (tmp_path / "gentle.py").write_text(python_in(page), encoding="utf-8")
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr("sys.path", ["", *sys.path])
+    if arguments[:1] == ["check"]:
+        arguments.append("--alone")
     if name == "run":
         code = main(["run", *arguments, *([] if "--dry-run" in arguments else ["--dry-run"])])
         assert code == 0, capsys.readouterr().err
