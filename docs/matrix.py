@@ -1,7 +1,7 @@
 """Try every unordered pair of plugins on every agent, and write docs/plugins/matrix.md: `make matrix`.
 
-    python docs/matrix.py            all pairs, in two processes
-    python docs/matrix.py --few      the few that the tests run, to standard output alone
+python docs/matrix.py            all pairs, in two processes
+python docs/matrix.py --few      the few that the tests run, to standard output alone
 """
 
 import argparse
@@ -67,7 +67,9 @@ def _section(agent: str, cells: Sequence[Cell]) -> str:
     heads = ["", *(f"`{name}`" for name in plugins[1:])]
     lines = [f"## {agent}\n", f"| {' | '.join(heads)} |", f"|{' --- |' * len(heads)}"]
     for place, name in enumerate(plugins[:-1]):
-        row = [signs.get(frozenset((name, other)), "?") if other in plugins[place + 1 :] else "" for other in plugins[1:]]
+        row = [
+            signs.get(frozenset((name, other)), "?") if other in plugins[place + 1 :] else "" for other in plugins[1:]
+        ]
         lines.append(f"| `{name}` | {' | '.join(row)} |")
     if reasons:
         lines.append("")

@@ -4,13 +4,13 @@ import sys
 from functools import partial
 
 import torch
+from plastic.plugins.interventions.redo import ReDo
 from torch import Tensor, nn
 
 from plastic.core.learner import Learner
 from plastic.core.objective import Objective
 from plastic.core.schedule import Every
 from plastic.plugins.interventions.layer_norm import LayerNorm
-from plastic.plugins.interventions.redo import ReDo
 from plastic.plugins.modifiers.sam import SAM
 
 

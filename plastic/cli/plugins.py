@@ -91,7 +91,9 @@ def check(name: str, /, *, alone: bool = False) -> int:
         from rich.console import Console
 
         with Console(stderr=True).status("") as status:
-            found = check_plugin(cls, beside=() if alone else None, tell=lambda step: status.update(f"{cls.name}: {step}"))
+            found = check_plugin(
+                cls, beside=() if alone else None, tell=lambda step: status.update(f"{cls.name}: {step}")
+            )
     else:
         found = check_plugin(cls, beside=() if alone else None)
     write(certificate(found))

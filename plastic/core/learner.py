@@ -291,7 +291,9 @@ class Learner:
                 with self._looking(intervention):  # to the end, before the first edit is written
                     asked = intervention.edits(self._subject(intervention, batch))
                     if not isinstance(asked, Iterable):
-                        raise UsageError(f"{_named(intervention)}: edits gave {asked!r}; give a list of edits, or yield them")
+                        raise UsageError(
+                            f"{_named(intervention)}: edits gave {asked!r}; give a list of edits, or yield them"
+                        )
                     edits = tuple(asked)
                 with self._own_stream(intervention, "write"):
                     self.write(edits, by=intervention)
@@ -372,7 +374,9 @@ class Learner:
                 case Tune():
                     self._tune(edit, by)
                 case _:
-                    raise UsageError(f"{_named(by)}: edits gave {edit!r}, which is no Overwrite, Replace, Forget or Tune")
+                    raise UsageError(
+                        f"{_named(by)}: edits gave {edit!r}, which is no Overwrite, Replace, Forget or Tune"
+                    )
         if whole:
             for modifier in self._modifiers:
                 modifier.edited(whole)
@@ -413,7 +417,8 @@ class Learner:
         for name, lagged in self._lagged.items():
             if lagged.path.startswith(f"{edit.path}."):
                 raise UsageError(
-                    f"{_named(by)}: cannot replace {edit.path!r} around {lagged.path!r}, which the copy {name!r} follows"
+                    f"{_named(by)}: cannot replace {edit.path!r} around {lagged.path!r}, "
+                    f"which the copy {name!r} follows"
                 )
         if getattr(edit.wrap, "__self__", None) is not by:
             raise UsageError(

@@ -73,7 +73,9 @@ def check_plugin(
     try:
         tell("whether it acts")
         laws.append(_acts(examination))
-        stopped = [f"on {PLACES[kind]} {why}" for kind, w in examination.watches.items() for why in w.faults.get("runs", ())]
+        stopped = [
+            f"on {PLACES[kind]} {why}" for kind, w in examination.watches.items() for why in w.faults.get("runs", ())
+        ]
         if stopped:
             laws.append(Law("runs", _RUNS, "broken", stopped))
         for step, law in _LAWS.items() if examination.watches and not stopped else ():

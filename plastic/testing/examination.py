@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import cache
+from itertools import chain, islice
 from typing import Any
 
 from attrs import define, field
@@ -104,16 +105,9 @@ class Examination:
         """Options with which it acts: one changed, else two."""
         if issubclass(self.cls, Probe):
             return None
-        attempts = 0
         singly = [other for name in fields(self.cls) for other in others(self.cls, name, self.given)]
         pairs = (two for one in singly for name in fields(self.cls) for two in others(self.cls, name, one))
-        for given in (*singly, *pairs):
-            attempts += 1
-            if attempts > _ATTEMPTS:
-                return None
-            if self.differs(given):
-                return given
-        return None
+        return next((given for given in islice(chain(singly, pairs), _ATTEMPTS) if self.differs(given)), None)
 
 
 @cache

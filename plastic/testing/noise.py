@@ -32,9 +32,7 @@ class Noise(gymnasium.Env[Any, Any]):
             if images
             else gymnasium.spaces.Box(-np.inf, np.inf, stacked, np.float32)
         )
-        self.action_space = (
-            gymnasium.spaces.Discrete(3) if discrete else gymnasium.spaces.Box(-2, 2, (2,), np.float32)
-        )
+        self.action_space = gymnasium.spaces.Discrete(3) if discrete else gymnasium.spaces.Box(-2, 2, (2,), np.float32)
 
 
 @frozen

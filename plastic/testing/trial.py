@@ -32,7 +32,13 @@ SMALL: Mapping[str, Any] = {
     "probe_batch": 8,
 }
 _SHIFTED = {**SMALL, "shift": 2}
-_ATOMS = {"encoder": "data_efficient", "atoms": 11, "v_min": -3.0, "v_max": 3.0, "max_grad_norm": 0.5}  # so that it clips
+_ATOMS = {
+    "encoder": "data_efficient",
+    "atoms": 11,
+    "v_min": -3.0,
+    "v_max": 3.0,
+    "max_grad_norm": 0.5,
+}  # so that it clips
 KINDS: Mapping[str, Mapping[str, Any]] = {  # what a trial is of; `pixels` has a smaller encoder than `drq`
     "rainbow": {"agent": "rainbow", "env": "Noise/Buttons-v0", "settings": {**_SHIFTED, **_ATOMS}},
     "states": {"agent": "sac", "env": "Noise/States-v0", "settings": SMALL},
@@ -72,7 +78,9 @@ class Trial:
         known = built_in() if registry is None else registry
         said = KINDS[kind]
         starts = {name for one in chosen for name in _settings_of(one, known)}
-        settings = {name: value for name, value in {"replay_ratio": 1.0, **said["settings"]}.items() if name not in starts}
+        settings = {
+            name: value for name, value in {"replay_ratio": 1.0, **said["settings"]}.items() if name not in starts
+        }
         recipe = Recipe(
             said["agent"], said["env"], said.get("preset"), plugins=chosen, seed=seed, steps=steps, settings=settings
         )

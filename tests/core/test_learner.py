@@ -477,7 +477,10 @@ def test_edits_are_carried_out_in_order() -> None:
             Overwrite("head.9.bias", torch.zeros(2)),
             "scripted (from tests): edits name the parameter 'head.9.bias', which fit has not",
         ),
-        (Overwrite("head", torch.zeros(2)), "scripted (from tests): edits name the parameter 'head', which fit has not"),
+        (
+            Overwrite("head", torch.zeros(2)),
+            "scripted (from tests): edits name the parameter 'head', which fit has not",
+        ),
         (Overwrite("", torch.zeros(2)), "scripted (from tests): edits name the parameter '', which fit has not"),
         (Forget(["head.9.bias"]), "scripted (from tests): edits name the parameter 'head.9.bias', which fit has not"),
         (
@@ -498,7 +501,10 @@ def test_edits_are_carried_out_in_order() -> None:
         ),
         (Tune("discuont", 0.9), "scripted (from tests): no knob 'discuont' in this run; it has discount, replay_ratio"),
         (Replace("head", lambda module: module), "scripted (from tests): Replace.wrap must be a method of the plugin"),
-        (Replace("haed", lambda module: module), "scripted (from tests): Replace names the module 'haed', which fit has not"),
+        (
+            Replace("haed", lambda module: module),
+            "scripted (from tests): Replace names the module 'haed', which fit has not",
+        ),
         (Replace("", lambda module: module), "scripted (from tests): Replace names the module '', which fit has not"),
         ("reset", "scripted (from tests): edits gave 'reset', which is no Overwrite, Replace, Forget or Tune"),
         (None, "scripted (from tests): edits gave None, which is no Overwrite, Replace, Forget or Tune"),
@@ -1131,7 +1137,9 @@ def test_what_is_no_list_of_edits_is_refused_with_plugin_and_package(asked: Any)
     learner = learner_with(Alone(lambda subject: ()))
     with pytest.raises(UsageError) as caught:
         train(learner, 1)
-    assert str(caught.value).startswith(f"alone (from tests): edits gave {asked!r}; give a list of edits, or yield them")
+    assert str(caught.value).startswith(
+        f"alone (from tests): edits gave {asked!r}; give a list of edits, or yield them"
+    )
 
 
 def test_what_is_no_dictionary_of_measurements_is_refused_with_plugin_and_package() -> None:

@@ -92,7 +92,7 @@ class Empty(Probe):  # type: ignore[misc]
         (
             "plastic_probes",
             EditingProbe,
-            "EditingProbe is a Probe and changes nothing, and `edits` is of a PlasticityIntervention; make it two plugins",
+            "EditingProbe is a Probe and changes nothing, and `edits` is of a PlasticityIntervention; make it two",
         ),
         ("plastic_modifiers", Measuring, "Measuring is a OptimizerModifier, and `measure` is of a Probe; make it two"),
         (

@@ -217,7 +217,7 @@ class Unwritable(Halve):
     """Keeps what a checkpoint cannot hold."""
 
     name = "unwritable"
-    kept: Any = field(factory=lambda: nn.ReLU(), init=False)
+    kept: Any = field(factory=nn.ReLU, init=False)
 
 
 @frozen(eq=False)

@@ -6,6 +6,7 @@ from plastic.core.plugin import Plugin
 from plastic.testing import check_plugin
 from tests.testing import broken
 
+
 @pytest.mark.parametrize("cls", [broken.Halve, broken.Pull, broken.Mean])
 def test_a_sound_one_of_each_kind(cls: type[Plugin]) -> None:
     certificate = check_plugin(cls, on=("plain",), beside=("reset", "the probes"))
@@ -25,7 +26,10 @@ def test_a_sound_one_of_each_kind(cls: type[Plugin]) -> None:
         (broken.Writes, "looks only: on a plain network edits changes the parameters by itself (0.bias of network)"),
         (broken.Boastful, "changes: it declares that it changes the knobs, and that was never seen"),
         (broken.Hooked, "looks only: on a plain network measure leaves a hook on 0 of the model"),
-        (broken.GlobalDraw, "random streams: on a plain network in update 1 it drew from the global generator of torch"),
+        (
+            broken.GlobalDraw,
+            "random streams: on a plain network in update 1 it drew from the global generator of torch",
+        ),
         (broken.PythonDraw, "random streams: on a plain network when it looked or edited after update 2 it drew"),
         (broken.BatchWriter, "looks only: on a plain network measure changes the batch that all look at"),
         (broken.GradientLeft, "looks only: on a plain network measure leaves a gradient on 0 of the model"),
@@ -35,8 +39,14 @@ def test_a_sound_one_of_each_kind(cls: type[Plugin]) -> None:
         (broken.Unwritable, "checkpoint: on a plain network "),
         (broken.Waits, "no waiting: on a plain network update 1 of network reads 1 numbers from the device"),
         (broken.Raises, "runs: KeyError: 'nothing here'"),
-        (broken.NotEdits, "runs: on a plain network after update 2 it is refused: not_edits: edits gave ('head.weight', 0.0), which is no"),
-        (broken.Elsewhere, "runs: on a plain network after update 2 it is refused: elsewhere: edits name the parameter 'attic.weight'"),
+        (
+            broken.NotEdits,
+            "runs: on a plain network after update 2 it is refused: not_edits: edits gave ('head.weight', 0.0),",
+        ),
+        (
+            broken.Elsewhere,
+            "runs: on a plain network after update 2 it is refused: elsewhere: edits name the parameter 'attic.weight'",
+        ),
         (broken.Nameless, "registration: yours: Nameless has no name"),
     ],
 )

@@ -18,7 +18,9 @@ def committed() -> dict[Pair, str]:
     found = {}
     for section in re.split(r"^## ", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
         agent, _, text = section.partition("\n")
-        rows = [[cell.strip(" `") for cell in line.split("|")[1:-1]] for line in re.findall(r"^\|.*\|$", text, re.MULTILINE)]
+        rows = [
+            [cell.strip(" `") for cell in line.split("|")[1:-1]] for line in re.findall(r"^\|.*\|$", text, re.MULTILINE)
+        ]
         reasons = dict(re.findall(r"^- (r\d+): (.*)$", text, re.MULTILINE))
         for row in rows[2:]:
             for other, sign in zip(rows[0][1:], row[1:], strict=True):

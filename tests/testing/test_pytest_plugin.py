@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-TEST = '''
+TEST = """
 from attrs import frozen
 from plastic.core.modifier import OptimizerModifier
 from plastic.core.options import between
@@ -41,7 +41,7 @@ def test_registry(plastic_registry):
 def test_trial(plastic_trial):
     trial = plastic_trial("plain", Clip(bound=0.02)).run()
     assert max(float(w.detach().abs().max()) for w in trial.learners["network"].params.values()) <= 0.0200001
-'''
+"""
 
 
 @pytest.mark.slow

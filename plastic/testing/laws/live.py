@@ -25,8 +25,8 @@ def live(examination: Examination) -> Law:
         elif tried:
             values = ", ".join(str(one[name]) for one in tried[:4])
             broken.append(
-                f"{name} makes no difference (tried {values}); use it or take it away, or give its field a value to try: "
-                "metadata=example(...)"
+                f"{name} makes no difference (tried {values}); use it or take it away, or give its field a value to "
+                "try: metadata=example(...)"
             )
         else:
             broken.append(f"no other value of {name} was found to try; give its field one: metadata=example(...)")

@@ -21,8 +21,8 @@ def repeats(examination: Examination) -> Law:
             broken.append(f"on {PLACES[kind]} the second run is refused: {again}")
         elif differing := differences(again, watch.ended):
             broken.append(
-                f"on {PLACES[kind]} a second run differs, first in {differing[0]}; keep state in fields with init=False "
-                "and draw from subject.generator"
+                f"on {PLACES[kind]} a second run differs, first in {differing[0]}; keep state in fields with "
+                "init=False and draw from subject.generator"
             )
     return Law("repeats", "the same run again is bitwise the same", "broken" if broken else "holds", broken)
 
@@ -67,7 +67,9 @@ def gone_on(whole: Trial, kind: str, chosen: Sequence[Chosen], known: Registry) 
     if not same(tail, other.pop("actions")):
         return "after an interruption other actions are taken"
     if differing := differences(one, other):
-        return f"after an interruption {differing[0]} differs; mark its state by init=False, and let `start` not clear it"
+        return (
+            f"after an interruption {differing[0]} differs; mark its state by init=False, and let `start` not clear it"
+        )
     measured = {update: values for update, values in whole.measured.items() if update in resumed.measured}
     if not same(measured, resumed.measured):
         return "after an interruption it measures otherwise; mark its state by init=False"
