@@ -1,7 +1,6 @@
 """The seams of a kind of plugin are its public methods: a class fills them as they are, or is refused."""
 
 import inspect
-from collections.abc import Callable
 from difflib import get_close_matches
 from typing import Any
 
@@ -58,7 +57,7 @@ def _methods(cls: type[Plugin], kind: type[Any]) -> dict[str, Any]:
         name: value
         for one in reversed(between)
         for name, value in vars(one).items()
-        if not name.startswith("_") and isinstance(value, Callable | property | staticmethod | classmethod)
+        if not name.startswith("_") and (callable(value) or isinstance(value, property | staticmethod | classmethod))
     }
 
 

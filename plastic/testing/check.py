@@ -78,9 +78,9 @@ def check_plugin(
         ]
         if stopped:
             laws.append(Law("runs", _RUNS, "broken", stopped))
-        for step, law in _LAWS.items() if examination.watches and not stopped else ():
+        for step, article in _LAWS.items() if examination.watches and not stopped else ():
             tell(step)
-            found = law(examination)
+            found = article(examination)
             laws += [found] if isinstance(found, Law) else found
         meetings += _met(examination, beside, tell) if not stopped else ()
     except Exception as error:

@@ -3,15 +3,17 @@
 The probes are one bundle, because they change nothing: what is shown of them is that they measure beside anything.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from itertools import combinations
 from multiprocessing import get_context
+from typing import Any
 
 import torch
 from attrs import frozen
 
 from plastic.core.errors import UsageError
+from plastic.core.plugin import Plugin
 from plastic.core.probe import Probe
 from plastic.core.recipe import Chosen
 from plastic.core.registry import Registry
@@ -104,7 +106,8 @@ def _chosen(name: str, *, staggering: bool) -> tuple[Chosen, ...]:
         probes = [entry.cls for entry in known.values() if issubclass(entry.cls, Probe)]
         return tuple(Chosen(cls.name, small(cls, {})) for cls in probes)
     cls = known[name].cls
-    return (Chosen(name, staggered(cls) if staggering else acting(cls)),)
+    options_of: Callable[[type[Plugin]], Mapping[str, Any]] = staggered if staggering else acting
+    return (Chosen(name, options_of(cls)),)
 
 
 @cache

@@ -119,11 +119,11 @@ def _alternatives(hint: Any, now: Any, words: list[str]) -> Iterator[Any]:
     elif hint is bool:
         yield not now
     elif hint is int:
-        known = isinstance(now, int)
-        yield from (*((now + 1, now * 2, now // 2, now * 10) if known else ()), 1, 2, 0, 3)
+        counts = (now + 1, now * 2, now // 2, now * 10) if isinstance(now, int) else ()
+        yield from (*counts, 1, 2, 0, 3)
     elif hint is float:
-        known = isinstance(now, int | float) and now
-        yield from (*((now * 2, now * 0.5, now * 100, now * 0.01) if known else ()), 0.5, 0.1, 1.0, 0.9, 2.0, 0.0, 1e-3)
+        sizes = (now * 2, now * 0.5, now * 100, now * 0.01) if isinstance(now, int | float) and now else ()
+        yield from (*sizes, 0.5, 0.1, 1.0, 0.9, 2.0, 0.0, 1e-3)
     elif hint is str:
         yield from (word for word in (*words, *PARTS) if word != now)
         yield from (f"{one}+{other}" for one, other in product(words, words) if one < other)

@@ -60,7 +60,7 @@ class Static(PlasticityIntervention):
     when: Schedule = Always()
 
     @staticmethod
-    def edits(subject: Subject) -> Sequence[Any]:  # type: ignore[override]
+    def edits(subject: Subject) -> Sequence[Any]:
         return ()
 
 
@@ -81,7 +81,7 @@ class Misspelt(PlasticityIntervention):
 
 
 @frozen(eq=False)
-class Empty(Probe):  # type: ignore[misc]
+class Empty(Probe):
     name = "empty"
     when: Schedule = Always()
 

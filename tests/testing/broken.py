@@ -167,7 +167,7 @@ class GradientLeft(Mean):
 
     def measure(self, subject: Subject) -> Mapping[str, Tensor]:
         with torch.enable_grad():
-            subject.loss(subject.model).mean().backward()  # type: ignore[no-untyped-call]
+            subject.loss(subject.model).mean().backward()
         return super(GradientLeft, self).measure(subject)  # noqa: UP008
 
 

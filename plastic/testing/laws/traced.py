@@ -1,6 +1,7 @@
 """The loss with the plugin in it is one graph, and compiled it is what it is eagerly."""
 
 from typing import Any
+from warnings import catch_warnings, simplefilter
 
 import torch
 
@@ -47,8 +48,10 @@ def _difference(learner: Learner) -> str | None:
     learner.model.load_state_dict(buffers)
     torch._dynamo.reset()
     try:
-        compiled = torch.compile(loss, fullgraph=True, backend="aot_eager")
-        found = _evaluated(compiled, learner, batch, target)
+        with catch_warnings():  # dynamo's own are no matter of the plugin's
+            simplefilter("ignore")
+            compiled = torch.compile(loss, fullgraph=True, backend="aot_eager")
+            found = _evaluated(compiled, learner, batch, target)
     except Exception as error:  # whatever dynamo makes of a graph it cannot have
         return f"{learner.name}'s loss breaks the graph: {_reason(error)}"
     finally:

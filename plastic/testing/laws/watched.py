@@ -25,7 +25,7 @@ def watched(examination: Examination) -> list[Law]:
 
 def _waits(examination: Examination) -> Law:
     """No number is asked for between a batch and the step from it."""
-    broken = []
+    broken: list[str] = []
     for kind, watch in examination.watches.items():
         without = bare(kind)
         for (learner, number), update in watch.updates.items():
