@@ -21,7 +21,7 @@ PYTEST = OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest
 
 .DEFAULT_GOAL = help
 .DELETE_ON_ERROR: # a half-made environment (no ensurepip, say) must not count as one
-.PHONY: help install run test lint bench docs clean
+.PHONY: help install run test lint bench docs matrix clean
 
 help:
 	@echo 'make run      train $(AGENT) with $(PLUGINS) on $(GAME), a few minutes on two cores'
@@ -29,6 +29,7 @@ help:
 	@echo 'make lint     ruff and mypy alone'
 	@echo 'make bench    the speed and memory benchmarks'
 	@echo 'make docs     write the tables of the documentation from the code'
+	@echo 'make matrix   every pair of plugins on every agent; writes docs/plugins/matrix.md'
 	@echo 'make install  only set up $(VENV); PYTHON=python3.12 chooses another Python'
 	@echo 'make clean    remove caches and built files, not $(VENV) and not runs/'
 
@@ -50,6 +51,9 @@ bench: $(STAMP)
 
 docs: $(STAMP)
 	$(BIN)/python docs/generate.py # make test says when they are not up to date
+
+matrix: $(STAMP)
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python docs/matrix.py --processes $(WORKERS)
 
 install: $(STAMP)
 

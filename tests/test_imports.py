@@ -22,7 +22,7 @@ ALLOWED = {
     "envs": {"core", "envs"},
     "bench": {"bench", "core"},
     "report": {"bench", "core", "report"},
-    "testing": {"core", "testing"},
+    "testing": {"agents", "core", "plugins", "testing"},
     "cli": EVERYTHING | {""},
 }
 

@@ -72,6 +72,49 @@ def show(name: str, /) -> int:
     return 0
 
 
+@plugins.command
+def check(name: str, /, *, alone: bool = False) -> int:
+    """Try whether a plugin is sound: small runs on a plain network, SAC and Rainbow, alone and beside the others.
+
+    Args:
+        name: Its name, or module:Class of your own.
+        alone: Leave the other plugins out, which takes most of the time.
+    """
+    from plastic.cli.certificate import certificate
+    from plastic.cli.output import on_terminal
+    from plastic.cli.output import show as write
+    from plastic.cli.packages import registry
+    from plastic.testing.check import check_plugin
+
+    cls: type[Plugin] = registry().find("plugin", name)
+    if on_terminal():
+        from rich.console import Console
+
+        with Console(stderr=True).status("") as status:
+            found = check_plugin(
+                cls, beside=() if alone else None, tell=lambda step: status.update(f"{cls.name}: {step}")
+            )
+    else:
+        found = check_plugin(cls, beside=() if alone else None)
+    write(certificate(found))
+    return 0 if found.sound else 1
+
+
+@plugins.command
+def new(package: str, /) -> int:
+    """Write a package with a plugin in it that installs and passes its own tests, to begin from.
+
+    Args:
+        package: Its name, which is also the folder's: lower-case words joined by hyphens.
+    """
+    from plastic.cli.new_package import write_package
+    from plastic.cli.output import show as write
+
+    folder = write_package(package)
+    write(f"{folder}: written. Go on with:", f"    pip install -e '{folder}[test]' && pytest {folder}")
+    return 0
+
+
 def _head(cls: "type[Plugin]", package: str) -> "RenderableType":
     from plastic.cli.describe import kind
     from plastic.cli.plan import facts

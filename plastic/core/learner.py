@@ -308,6 +308,8 @@ class Learner:
             if probe.due(self.clock):
                 with self._looking(probe):
                     seen = probe.measure(self._subject(probe, batch))
+                if not isinstance(seen, Mapping):
+                    raise UsageError(f"{_named(probe)}: measure gave {seen!r}; give a dictionary of tensors by name")
                 measured |= {f"{self._label(probe)}/{key}": value for key, value in seen.items()}
         return measured
 
@@ -323,7 +325,12 @@ class Learner:
         for intervention in self._editing:
             if intervention.due(self.clock):
                 with self._looking(intervention):  # to the end, before the first edit is written
-                    edits = tuple(intervention.edits(self._subject(intervention, batch)))
+                    asked = intervention.edits(self._subject(intervention, batch))
+                    if not isinstance(asked, Iterable):
+                        raise UsageError(
+                            f"{_named(intervention)}: edits gave {asked!r}; give a list of edits, or yield them"
+                        )
+                    edits = tuple(asked)
                 with self._own_stream(intervention, "write"):
                     self.write(edits, by=intervention)
 
@@ -408,7 +415,9 @@ class Learner:
                 case Tune():
                     self._tune(edit, by)
                 case _:
-                    raise UsageError(f"{by.name}: edits gave {edit!r}, which is no Overwrite, Replace, Forget or Tune")
+                    raise UsageError(
+                        f"{_named(by)}: edits gave {edit!r}, which is no Overwrite, Replace, Forget or Tune"
+                    )
         for layer in written:
             layer.settle()
         if whole:
@@ -421,7 +430,7 @@ class Learner:
         try:
             return _tensor(self.model, name)
         except AttributeError:
-            raise UsageError(f"{by.name}: edits name the parameter {name!r}, which {self.name} has not") from None
+            raise UsageError(f"{_named(by)}: edits name the parameter {name!r}, which {self.name} has not") from None
 
     def _overwrite(self, edit: Overwrite, by: Plugin) -> None:
         parameter = self._parameter(edit.name, by)
@@ -440,7 +449,7 @@ class Learner:
     def _copied(self, copy: str, parameter: str, by: Plugin) -> Tensor:
         own = self._lagged[copy].name(parameter)
         if own is None:
-            raise UsageError(f"{by.name}: edits give the parameter {parameter!r}, which the copy {copy!r} has not")
+            raise UsageError(f"{_named(by)}: edits give the parameter {parameter!r}, which the copy {copy!r} has not")
         return self.copies[copy].get_parameter(own)
 
     def _normalised(self, parameter: str) -> Iterator[SpectralNorm]:
@@ -459,21 +468,22 @@ class Learner:
         names = () if wanted == "none" else wanted
         for name in names:
             if name not in self.copies:
-                raise UsageError(f"{by.name}: no copy {name!r} in {self.name}; it has {', '.join(self.copies)}")
+                raise UsageError(f"{_named(by)}: no copy {name!r} in {self.name}; it has {', '.join(self.copies)}")
         # a plugin's own copy (an origin, an iterate) gets every edit, which it would otherwise undo
         return [name for name, lagged in self._lagged.items() if name in names or lagged.rate == 0]
 
     def _replace(self, edit: Replace, by: Plugin) -> None:
         if edit.path not in dict(self.model.named_modules()) or not edit.path:
-            raise UsageError(f"{by.name}: Replace names the module {edit.path!r}, which {self.name} has not")
+            raise UsageError(f"{_named(by)}: Replace names the module {edit.path!r}, which {self.name} has not")
         for name, lagged in self._lagged.items():
             if lagged.path.startswith(f"{edit.path}."):
                 raise UsageError(
-                    f"{by.name}: cannot replace {edit.path!r} around {lagged.path!r}, which the copy {name!r} follows"
+                    f"{_named(by)}: cannot replace {edit.path!r} around {lagged.path!r}, "
+                    f"which the copy {name!r} follows"
                 )
         if getattr(edit.wrap, "__self__", None) is not by:
             raise UsageError(
-                f"{by.name}: Replace.wrap must be a method of the plugin, so that a checkpoint can name it"
+                f"{_named(by)}: Replace.wrap must be a method of the plugin, so that a checkpoint can name it"
             )
         position = next(place for place, plugin in enumerate(self.plugins) if plugin is by)
         seed = derive(self.seed, self.name, by.name, "replace", len(self._history))
@@ -500,7 +510,7 @@ class Learner:
     def _tune(self, edit: Tune, by: Plugin) -> None:
         if edit.knob not in self.knobs:
             has = ", ".join(sorted(self.knobs)) or "none"
-            raise UsageError(f"{by.name}: no knob {edit.knob!r} in this run; it has {has}")
+            raise UsageError(f"{_named(by)}: no knob {edit.knob!r} in this run; it has {has}")
         self.knobs[edit.knob] = edit.value
 
     # ---------------------------------------------------------------- checkpoints
@@ -556,6 +566,12 @@ def _refuse_missing_offers(plugin: Plugin, objective: Objective, learner: str) -
             raise NothingToActOn(f"{plugin.name} needs {_NEEDED[need]}, and {learner} learns none; leave it out there")
 
 
+def _named(plugin: Plugin) -> str:
+    """A plugin by its name, and its package where that is another than ours."""
+    package = type(plugin).__module__.partition(".")[0]
+    return plugin.name if package == __name__.partition(".")[0] else f"{plugin.name} (from {package})"
+
+
 def _refuse_missing_knobs(plugin: Plugin, knobs: Knobs) -> None:
     for knob in sorted(plugin.turns.difference(knobs)):
         has = ", ".join(sorted(knobs)) or "none"
@@ -585,7 +601,7 @@ def _put_values(tensor: Tensor, edit: Overwrite, given: Sequence[Tensor], by: Pl
     for part, what in ((value, "overwrite"), (edit.where, "mask")):
         if part is not None and part.shape != tensor.shape:
             raise UsageError(
-                f"{by.name}: {edit.name} has the shape {tuple(tensor.shape)}, not {tuple(part.shape)} as its {what}"
+                f"{_named(by)}: {edit.name} has the shape {tuple(tensor.shape)}, not {tuple(part.shape)} as its {what}"
             )
     value = value.detach().to(tensor)
     tensor.copy_(value if edit.where is None else torch.where(edit.where, value, tensor))

@@ -284,4 +284,5 @@ def one_of(*words: str) -> Validator:
         if value not in words:
             raise ValueError(f"{attribute.name} must be one of {', '.join(words)}, not {value!r}")
 
+    check.words = words  # type: ignore[attr-defined]  # for a check that tries them all
     return check

@@ -29,6 +29,19 @@ NEEDS: frozenset[Need] = frozenset(get_args(Need))
 LIVE: Mapping[str, bool] = {"state": False}  # metadata of a field that `start` wires up and no checkpoint holds
 
 
+def example(value: Any, **beside: Any) -> Mapping[str, Any]:
+    """Metadata of an option: a value for a check to try, where its type and its range do not lead to one.
+
+    >>> example(1.5, trigger="weight_norm")
+    {'example': {'value': 1.5, 'beside': {'trigger': 'weight_norm'}}}
+
+    Args:
+        value: One that makes a difference within a few updates of a small network.
+        beside: Other options without which it is refused or of no effect.
+    """
+    return {"example": {"value": value, "beside": beside}}
+
+
 class Plugin(ABC):
     """An attrs class whose fields are its options; fields with `init=False` are its state.
 

@@ -18,6 +18,7 @@ from plastic.core.modifier import OptimizerModifier
 from plastic.core.options import fields, refuse_unwritable
 from plastic.core.plugin import CHANGES, CLAIMS, REACHES, Plugin
 from plastic.core.probe import Probe
+from plastic.core.seams import refuse_wrong_seams
 
 Kind = Literal["plugin", "agent", "environment family"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -166,6 +167,7 @@ def _checked(classes: Any, hook: str, base: type, package: str) -> list[type[Any
                 raise UsageError(f"{package}: {cls.__name__} does not say `{needed}`; see {base.__name__}")
         if issubclass(cls, Plugin):
             _check_vocabulary(cls, package)
+            refuse_wrong_seams(cls, base, f"{package}: {cls.__name__}")
     return list(classes)
 
 

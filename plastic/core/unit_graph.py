@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from functools import partial, singledispatch
 from itertools import pairwise
 from pathlib import Path
+from traceback import extract_tb
 from typing import Any
 
 import torch
@@ -157,8 +158,8 @@ def _traced(model: nn.Module, *, lines: bool) -> list[Units]:
         graph = _Tracer(lines=lines).trace(model)
     except (fx.proxy.TraceError, TypeError, RuntimeError) as error:
         raise UsageError(
-            f"cannot trace {type(model).__name__}.forward ({error}); keep control flow that depends on "
-            "values out of it, or in a module of its own that declares its width"
+            f"cannot trace {type(model).__name__}.forward ({error}{_innermost(error)}); keep control flow that "
+            "depends on values out of it, or in a module of its own that declares its width"
         ) from error
     modules = dict(model.named_modules())
     layers = [node for node in graph.nodes if node.op == "call_module" and is_layer(modules[node.target])]
@@ -361,3 +362,13 @@ def features(model: nn.Module, inputs: tuple[Tensor, ...]) -> dict[str, Tensor]:
         for number, own in enumerate(members):
             found[path if len(members) == 1 else f"{path}.member{number}"] = own.flatten(1)
     return found
+
+
+def _innermost(error: Exception) -> str:
+    """The innermost line of a forward pass that an error came from."""
+    ours = [
+        f
+        for f in extract_tb(error.__traceback__)
+        if not f'File "{f.filename}'.startswith(_TORCH) and f.filename != __file__
+    ]
+    return f", at {Path(ours[-1].filename).name}:{ours[-1].lineno}: {ours[-1].line}" if ours else ""

@@ -19,6 +19,7 @@ from plastic.core.intervention import PlasticityIntervention
 from plastic.core.layers import NoisyLinear
 from plastic.core.learner import Learner, load_plugin_state
 from plastic.core.modifier import MakeOptimizer, OptimizerModifier, Parameters
+from plastic.core.probe import Probe
 from plastic.core.schedule import Always, At, Every, Never, Schedule
 from plastic.core.subject import Subject
 from plastic.testing.invariants import faults
@@ -517,33 +518,39 @@ def test_edits_are_carried_out_in_order() -> None:
     [
         (
             Overwrite("head.9.bias", torch.zeros(2)),
-            "scripted: edits name the parameter 'head.9.bias', which fit has not",
+            "scripted (from tests): edits name the parameter 'head.9.bias', which fit has not",
         ),
-        (Overwrite("head", torch.zeros(2)), "scripted: edits name the parameter 'head', which fit has not"),
-        (Overwrite("", torch.zeros(2)), "scripted: edits name the parameter '', which fit has not"),
-        (Forget(["head.9.bias"]), "scripted: edits name the parameter 'head.9.bias', which fit has not"),
+        (
+            Overwrite("head", torch.zeros(2)),
+            "scripted (from tests): edits name the parameter 'head', which fit has not",
+        ),
+        (Overwrite("", torch.zeros(2)), "scripted (from tests): edits name the parameter '', which fit has not"),
+        (Forget(["head.9.bias"]), "scripted (from tests): edits name the parameter 'head.9.bias', which fit has not"),
         (
             Overwrite("head.2.bias", torch.zeros(3)),
-            "scripted: head.2.bias has the shape (2,), not (3,) as its overwrite",
+            "scripted (from tests): head.2.bias has the shape (2,), not (3,) as its overwrite",
         ),
         (
             Overwrite("head.2.bias", lambda tensor: tensor[:1]),
-            "scripted: head.2.bias has the shape (2,), not (1,) as its overwrite",
+            "scripted (from tests): head.2.bias has the shape (2,), not (1,) as its overwrite",
         ),
         (
             Overwrite("head.2.weight", torch.zeros(2, 5), where=torch.ones(5, dtype=torch.bool)),
-            "scripted: head.2.weight has the shape (2, 5), not (5,) as its mask",
+            "scripted (from tests): head.2.weight has the shape (2, 5), not (5,) as its mask",
         ),
         (
             Overwrite("head.2.bias", torch.zeros(2), copies=["traget"]),
-            "scripted: no copy 'traget' in fit; it has target",
+            "scripted (from tests): no copy 'traget' in fit; it has target",
         ),
-        (Tune("discuont", 0.9), "scripted: no knob 'discuont' in this run; it has discount, replay_ratio"),
-        (Replace("head", lambda module: module), "scripted: Replace.wrap must be a method of the plugin"),
-        (Replace("haed", lambda module: module), "scripted: Replace names the module 'haed', which fit has not"),
-        (Replace("", lambda module: module), "scripted: Replace names the module '', which fit has not"),
-        ("reset", "scripted: edits gave 'reset', which is no Overwrite, Replace, Forget or Tune"),
-        (None, "scripted: edits gave None, which is no Overwrite, Replace, Forget or Tune"),
+        (Tune("discuont", 0.9), "scripted (from tests): no knob 'discuont' in this run; it has discount, replay_ratio"),
+        (Replace("head", lambda module: module), "scripted (from tests): Replace.wrap must be a method of the plugin"),
+        (
+            Replace("haed", lambda module: module),
+            "scripted (from tests): Replace names the module 'haed', which fit has not",
+        ),
+        (Replace("", lambda module: module), "scripted (from tests): Replace names the module '', which fit has not"),
+        ("reset", "scripted (from tests): edits gave 'reset', which is no Overwrite, Replace, Forget or Tune"),
+        (None, "scripted (from tests): edits gave None, which is no Overwrite, Replace, Forget or Tune"),
     ],
 )
 def test_an_edit_that_cannot_be_carried_out_is_refused_by_the_plugins_name(edit: Any, words: str) -> None:
@@ -657,7 +664,7 @@ def test_a_replace_around_the_part_that_a_copy_follows_is_refused() -> None:
     learner = learner_with(Widen())
     learner.follow("part", rate=0.5, path="head.0")
     with pytest.raises(
-        UsageError, match=r"widen: cannot replace 'head' around 'head\.0', which the copy 'part' follows"
+        UsageError, match=r"widen \(from tests\): cannot replace 'head' around 'head\.0', which the copy 'part' follows"
     ):
         train(learner, 1)
 
@@ -665,7 +672,7 @@ def test_a_replace_around_the_part_that_a_copy_follows_is_refused() -> None:
 def test_a_replace_by_another_plugins_method_is_refused() -> None:
     widen = Widen()
     learner = learner_with(Scripted(lambda subject: [Replace("head", widen.wrap)]))
-    with pytest.raises(UsageError, match=r"scripted: Replace\.wrap must be a method of the plugin"):
+    with pytest.raises(UsageError, match=r"scripted \(from tests\): Replace\.wrap must be a method of the plugin"):
         train(learner, 1)
 
 
@@ -1190,3 +1197,33 @@ def test_a_parameter_that_a_copy_has_not_cannot_be_given_for_it() -> None:
     learner.clock.advance(updates=1)
     with pytest.raises(UsageError, match=r"edits give the parameter 'head\.2\.bias', which the copy 'part' has not"):
         learner.edit()
+
+
+@pytest.mark.parametrize("asked", [None, 3, Overwrite("head.2.bias", torch.zeros(2))], ids=["None", "3", "an edit"])
+def test_what_is_no_list_of_edits_is_refused_with_plugin_and_package(asked: Any) -> None:
+    @frozen(eq=False)
+    class Alone(Scripted):
+        name = "alone"
+
+        def edits(self, subject: Subject) -> Any:
+            return asked
+
+    learner = learner_with(Alone(lambda subject: ()))
+    with pytest.raises(UsageError) as caught:
+        train(learner, 1)
+    assert str(caught.value).startswith(
+        f"alone (from tests): edits gave {asked!r}; give a list of edits, or yield them"
+    )
+
+
+def test_what_is_no_dictionary_of_measurements_is_refused_with_plugin_and_package() -> None:
+    @frozen(eq=False)
+    class Bare(Probe):
+        name = "bare"
+        when: Schedule = Always()
+
+        def measure(self, subject: Subject) -> Any:
+            return torch.zeros(())
+
+    with pytest.raises(UsageError, match=r"^bare \(from tests\): measure gave tensor"):
+        train(learner_with(Bare()), 1)

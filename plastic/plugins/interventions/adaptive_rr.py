@@ -10,6 +10,7 @@ from plastic.core.edits import Edit, Tune
 from plastic.core.errors import NothingToActOn
 from plastic.core.intervention import Lag, PlasticityIntervention
 from plastic.core.options import between
+from plastic.core.plugin import example
 from plastic.core.schedule import Clock, Every, Schedule
 from plastic.core.selection import selects
 from plastic.core.subject import Subject
@@ -53,8 +54,9 @@ class AdaptiveReplayRatio(PlasticityIntervention):
     reach = "main"
     low: float = field(default=0.5, validator=between(0, above=True))
     high: float = field(default=2.0, validator=between(0, above=True))
-    layers: str = "head"
-    tolerance: float = field(default=0.001, validator=between(0))
+    # the examples: from the second check on there is a difference between two, and another in the encoder
+    layers: str = field(default="head", metadata=example("encoder", low=1.0, min_checks=2, tolerance=0.03))
+    tolerance: float = field(default=0.001, validator=between(0), metadata=example(0.1, low=1.0, min_checks=2))
     min_checks: int = field(default=1, validator=between(1))
     when: Schedule = field(default=Every(50, of="episodes"), validator=_regular)
     raised: bool = field(default=False, init=False)

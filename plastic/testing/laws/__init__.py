@@ -1,0 +1,1 @@
+"""The common law, an article a file: what must be true of every plugin, whoever wrote it."""
