@@ -41,11 +41,11 @@ class Labels(Objective):
 
 
 def network(hidden: int) -> nn.Module:
-    """A multilayer perceptron behind batch statistics, which a look must not advance."""
+    """A multilayer perceptron with a tanh and a ReLU, behind batch statistics, which a look must not advance."""
     return nn.Sequential(
         nn.BatchNorm1d(INPUTS),
         nn.Linear(INPUTS, hidden),
-        nn.ReLU(),
+        nn.Tanh(),
         nn.Linear(hidden, hidden),
         nn.ReLU(),
         nn.Linear(hidden, CLASSES),

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 
 import torch
 from torch import Tensor, nn
@@ -21,17 +20,18 @@ class _Stream:
         return self.generators[device]
 
 
-_drawing: ContextVar[_Stream | None] = ContextVar("masks", default=None)
+_stream: _Stream | None = None  # of the evaluation that is under way
 
 
 @contextmanager
 def masks(seed: Callable[[], int]) -> Iterator[None]:
     """Inside, `Dropout` drops units; `seed` is asked for the stream's seed if a mask is drawn at all."""
-    token = _drawing.set(_Stream(seed))
+    global _stream  # noqa: PLW0603  (a network knows nothing of the update it is evaluated in)
+    before, _stream = _stream, _Stream(seed)
     try:
         yield
     finally:
-        _drawing.reset(token)
+        _stream = before
 
 
 class Dropout(nn.Dropout):
@@ -43,8 +43,7 @@ class Dropout(nn.Dropout):
 
     def forward(self, input: Tensor) -> Tensor:
         """[...] -> [...], entries zero with probability p, the others scaled by 1 / (1 - p)."""
-        stream = _drawing.get()
-        if not self.training or stream is None:
+        if not self.training or _stream is None:
             return input
-        kept = torch.empty_like(input).bernoulli_(1 - self.p, generator=stream.on(input.device))
+        kept = torch.empty_like(input).bernoulli_(1 - self.p, generator=_stream.on(input.device))
         return input * kept.div_(1 - self.p)

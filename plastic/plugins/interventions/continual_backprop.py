@@ -11,12 +11,14 @@ from plastic.core.edits import Edit, Overwrite
 from plastic.core.intervention import Lag, PlasticityIntervention
 from plastic.core.layers import members
 from plastic.core.options import between
-from plastic.core.plugin import LIVE
+from plastic.core.plugin import LIVE, example
 from plastic.core.recycling import recycled
 from plastic.core.schedule import Every, Schedule
 from plastic.core.subject import Subject
 from plastic.core.unit_graph import activations
 from plastic.core.wiring import Wires, folded, hidden, mean_size, passed_on, wiring
+
+_SOON = {"rate": 0.3, "maturity": 0}  # what it takes to see anything within a few updates
 
 
 @define(eq=False)
@@ -44,12 +46,18 @@ class ContinualBackprop(PlasticityIntervention):
 
     name = "continual_backprop"
     changes = frozenset({"parameters", "optimizer state"})
-    rate: float = field(default=1e-4, validator=between(0, 1))
-    maturity: int = field(default=10_000, validator=between(0))
-    decay: float = field(default=0.99, validator=[between(0), validators.lt(1)])
-    utility: Literal["contribution", "adaptable"] = "contribution"
-    layers: str = "whole"
-    step: Literal["clear", "keep"] = "keep"
+    rate: float = field(default=1e-4, validator=between(0, 1), metadata=example(0.3, maturity=0))
+    maturity: int = field(default=10_000, validator=between(0), metadata=example(3, rate=0.3))
+    decay: float = field(default=0.99, validator=[between(0), validators.lt(1)], metadata=example(0.1, **_SOON))
+    utility: Literal["contribution", "adaptable"] = field(
+        default="contribution",
+        validator=validators.in_(("contribution", "adaptable")),
+        metadata=example("adaptable", **_SOON),
+    )
+    layers: str = field(default="whole", metadata=example("head", **_SOON))
+    step: Literal["clear", "keep"] = field(
+        default="keep", validator=validators.in_(("clear", "keep")), metadata=example("clear", **_SOON)
+    )
     when: Schedule = Every(100)
     looked: int = field(default=0, init=False)  # the update of the last look
     wired: str = field(default="", init=False)  # layer:units:columns:members ..., whose the numbers below are

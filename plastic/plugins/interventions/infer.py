@@ -1,8 +1,6 @@
 """Initial feature regularisation."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Mapping
 
 import torch
 from attrs import define, field
@@ -26,10 +24,13 @@ class Predicting(nn.Module):
         super().__init__()
         self.activation = activation
         self.heads = heads
+        self.said: list[Tensor] | None = None  # where the heads' predictions go, while they are asked for
 
     def forward(self, x: Tensor) -> Tensor:
         """As the activation."""
         features: Tensor = self.activation(x)
+        if self.said is not None:
+            self.said.append(self.heads(features))
         return features
 
 
@@ -85,36 +86,29 @@ class InFeR(PlasticityIntervention):
             now = self._predictions(model, {}, inputs)
             with torch.no_grad():
                 first = self._predictions(model, self._origin, inputs)
-        apart = [(now[path] - self.beta * first[path]).square().flatten(1).sum(1) for path in self._paths]
+        apart = [
+            (ours - self.beta * theirs).square().flatten(1).sum(1) for ours, theirs in zip(now, first, strict=True)
+        ]
         return self.alpha * torch.stack(apart).sum(0).mean()
 
-    def _predictions(
-        self, model: nn.Module, weights: Mapping[str, Tensor], inputs: tuple[Tensor, ...]
-    ) -> dict[str, Tensor]:
+    def _predictions(self, model: nn.Module, weights: Mapping[str, Tensor], inputs: tuple[Tensor, ...]) -> list[Tensor]:
         # batch statistics of its own: these passes are none of the training's
         buffers = {name: buffer.clone() for name, buffer in statistics(model).items()}
-        with _predicting(model, self._paths) as predictions:
+        asked = [_predicting(model.get_submodule(path)) for path in self._paths]
+        said: list[list[Tensor]] = [[] for _ in asked]
+        for module, predictions in zip(asked, said, strict=True):
+            module.said = predictions
+        try:
             functional_call(model, {**weights, **buffers}, inputs)
-        return predictions
+        finally:
+            for module in asked:
+                module.said = None
+        return [predictions[-1] for predictions in said]
 
 
-@contextmanager
-def _predicting(model: nn.Module, paths: tuple[str, ...]) -> Iterator[dict[str, Tensor]]:
-    """Inside, a pass through the model leaves what the heads at these paths say in the dictionary."""
-    predictions: dict[str, Tensor] = {}
-
-    def hook(path: str) -> Any:
-        def predict(module: Predicting, given: Any, features: Tensor) -> None:
-            predictions[path] = module.heads(features)
-
-        return predict
-
-    handles = [model.get_submodule(path).register_forward_hook(hook(path)) for path in paths]
-    try:
-        yield predictions
-    finally:
-        for handle in handles:
-            handle.remove()
+def _predicting(module: nn.Module) -> Predicting:
+    assert isinstance(module, Predicting)
+    return module
 
 
 def _last(model: nn.Module) -> list[Units]:

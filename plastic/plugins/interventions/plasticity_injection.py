@@ -14,7 +14,7 @@ from plastic.core.intervention import Lag, PlasticityIntervention
 from plastic.core.layers.noisy import noises
 from plastic.core.modules import reinitialised
 from plastic.core.options import between
-from plastic.core.plugin import LIVE
+from plastic.core.plugin import LIVE, example
 from plastic.core.schedule import At, Schedule
 from plastic.core.selection import matching, selects
 from plastic.core.subject import Subject
@@ -71,7 +71,9 @@ class PlasticityInjection(PlasticityIntervention):
     freeze: bool = True
     trigger: Literal["time", "weight_norm", "active_units"] = "time"
     threshold: float | None = None
-    most: int | None = field(default=None, validator=between(1))
+    most: int | None = field(
+        default=None, validator=between(1), metadata=example(1, when={"every": 2, "of": "updates"})
+    )
     when: Schedule = At(50_000)
     injections: int = field(default=0, init=False)
     norm: Tensor | None = field(default=None, init=False)  # of the module when it was last drawn

@@ -50,9 +50,12 @@ def _with_other_options(examination: Examination, missing: frozenset[Change]) ->
     for name in fields(examination.cls):
         for given in others(examination.cls, name, examination.given)[:2]:
             for kind in examination.kinds:
-                watch = examination.watch(kind, given)
-                if not isinstance(watch, UsageError):
-                    found |= seen_in(watch, bare(kind), examination.cls.changes).keys() & missing
+                watch, before = examination.watch(kind, given), examination.watch(kind)
+                if isinstance(watch, UsageError):
+                    continue
+                found |= seen_in(watch, bare(kind), examination.cls.changes).keys() & missing
+                if not isinstance(before, UsageError):  # which another structure hides, beside the bare run
+                    found |= _first_departure(watch, before, examination.cls.changes).keys() & missing
                 if found == missing:
                     return found
     return found
