@@ -21,9 +21,9 @@ from plastic.agents.rainbow.networks import Encoder
 from plastic.core.edits import Edit
 from plastic.core.intervention import PlasticityIntervention
 from plastic.core.layers import ChannelNorm, CReLU, NoisyLinear
-from plastic.core.learner import plugin_state
 from plastic.core.modifier import Evaluate, Gradients, OptimizerModifier, Parameters
 from plastic.core.plugin import LIVE, Plugin
+from plastic.core.plugin_state import plugin_state
 from plastic.core.probe import Probe
 from plastic.core.schedule import At, Every, Schedule
 from plastic.core.subject import Subject
@@ -188,7 +188,7 @@ def training(trial: Trial) -> dict[str, Any]:
     parts |= {f"target.{name}": value for name, value in state["copies"]["target"].items()}
     parts |= {f"moments.{name}": learner.optimizer.state.get(p, {}) for name, p in learner.params.items()}
     parts |= {f"agent.{name}": value for name, value in trial.agent.state_dict().items()}
-    parts |= {name: state[name] for name in ("updates", "noise", "augmentation", "finite", "sums", "terms")}
+    parts |= {name: state[name] for name in ("updates", "noise", "augmentation", "averages")}
     counted = [plugin for plugin in trial.plugins if plugin.name in NAMES and plugin.name != "swa"]
     parts |= {f"plugin.{plugin.name}": plugin_state(plugin) for plugin in counted}
     return parts

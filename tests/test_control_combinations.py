@@ -17,7 +17,8 @@ from attrs import define, field, frozen
 from torch import Tensor, nn
 
 from plastic.core.errors import UsageError
-from plastic.core.learner import Learner, plugin_state
+from plastic.core.learner import Learner
+from plastic.core.plugin_state import plugin_state
 from plastic.core.probe import Probe
 from plastic.core.recipe import Chosen
 from plastic.testing.invariants import faults
@@ -207,9 +208,7 @@ def training(trial: Trial) -> dict[str, Any]:
         parts |= {f"{name}/model/{path}": value for path, value in state["model"].items()}
         parts |= {f"{name}/{copy}/{path}": value for copy, of in state["copies"].items() for path, value in of.items()}
         parts |= {f"{name}/moments/{path}": learner.optimizer.state.get(p, {}) for path, p in learner.params.items()}
-        parts |= {
-            f"{name}/{key}": state[key] for key in ("updates", "noise", "augmentation", "finite", "sums", "terms")
-        }
+        parts |= {f"{name}/{key}": state[key] for key in ("updates", "noise", "augmentation", "averages")}
         counted = [plugin for plugin in learner.plugins if not isinstance(plugin, Probe)]
         parts |= {f"{name}/plugin/{plugin.name}": plugin_state(plugin) for plugin in counted}
     return parts | {"updates": trial.clock.now.updates, "actions": torch.stack(trial.actions)}

@@ -1,6 +1,6 @@
 """The learner: one network, one optimizer, and the one place that writes either."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from copy import deepcopy
 from functools import cache, partial
@@ -12,6 +12,7 @@ from attrs import frozen
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from plastic.core.averages import Averages
 from plastic.core.edits import Edit, Forget, Overwrite, Replace, Tune
 from plastic.core.errors import NothingToActOn, UsageError
 from plastic.core.evaluating import evaluating
@@ -22,9 +23,10 @@ from plastic.core.layers.noisy import noises
 from plastic.core.memory import keep_freed_memory
 from plastic.core.modifier import MODIFIER_STAGES, MakeOptimizer, OptimizerModifier, Parameters
 from plastic.core.modules import put
-from plastic.core.moments import clear_moments, clear_step
 from plastic.core.objective import Objective
-from plastic.core.plugin import Need, Plugin
+from plastic.core.overwriting import Overwriting
+from plastic.core.plugin import Need, Plugin, named
+from plastic.core.plugin_state import load_plugin_state, plugin_state
 from plastic.core.probe import Probe
 from plastic.core.schedule import Clock
 from plastic.core.streams import derive, generator, seeded
@@ -105,9 +107,7 @@ class Learner:
                 _refuse_missing_offers(plugin, objective, name)
         self._noise = generator(seed, name, "noise", device=self.device)
         self._augmentation = generator(seed, name, "augmentation", device=self.device)
-        self._finite = torch.zeros((), dtype=torch.long, device=self.device)  # updates before the first bad one
-        self._sums: dict[str, Tensor] = {}
-        self._terms: dict[str, int] = {}
+        self._averages = Averages(self.device)
         keep_freed_memory()
         self.model = self._structure(derive(seed, name, "init"))
         self._index()
@@ -236,7 +236,7 @@ class Learner:
         self._step(gradients)
         for lagged in self._lagged.values():
             lagged.follow(self.updates)
-        self._note(losses, evaluation.norms)
+        self._averages.note(losses, evaluation.norms, self.objective.notes())
         return losses
 
     def draw_noise(self) -> None:
@@ -258,31 +258,9 @@ class Learner:
             for modifier in stepping:
                 modifier.after_step(self._detached(), self.optimizer.param_groups[0]["lr"])
 
-    def _note(self, losses: Tensor, norms: Sequence[Tensor]) -> None:
-        self._add("loss", losses.mean())
-        for key, value in self.objective.notes().items():
-            self._add(key, value)
-        if norms:
-            self._add("gradient_norm", norms[0])
-        if len(norms) > 1:  # where a modifier evaluated elsewhere (SAM), the norm of what was stepped with
-            self._add("gradient_norm_last", norms[-1])
-        # what is not finite stays in a sum, and minus itself it is not 0; torch.isfinite is four operations
-        total = sum(
-            (self._sums[key] for key in ("gradient_norm", "gradient_norm_last") if key in self._sums),
-            self._sums["loss"],
-        )
-        self._finite += (total - total) == 0
-
-    def _add(self, key: str, value: Tensor) -> None:
-        self._sums[key] = self._sums[key] + value if key in self._sums else value
-        self._terms[key] = self._terms.get(key, 0) + 1
-
     def averages(self) -> dict[str, float]:
         """Means of loss and gradient norms (before clipping) since the last call; waits for the device."""
-        means = {key: float(total) / self._terms[key] for key, total in self._sums.items()}
-        self._sums.clear()
-        self._terms.clear()
-        return means
+        return self._averages.take()
 
     def bad_update(self) -> int | None:
         """The update since which loss, gradient or weights are known not to be finite, or None.
@@ -290,7 +268,7 @@ class Learner:
         Waits for the device. The weights are looked at as well, because no loss has seen yet what the
         last step and the edits after it made of them.
         """
-        finite = int(self._finite)
+        finite = self._averages.finite()
         if finite < self.updates:
             return finite + 1
         weights = torch.stack([parameter.isfinite().all() for parameter in self.params.values()])
@@ -309,7 +287,7 @@ class Learner:
                 with self._looking(probe):
                     seen = probe.measure(self._subject(probe, batch))
                 if not isinstance(seen, Mapping):
-                    raise UsageError(f"{_named(probe)}: measure gave {seen!r}; give a dictionary of tensors by name")
+                    raise UsageError(f"{named(probe)}: measure gave {seen!r}; give a dictionary of tensors by name")
                 measured |= {f"{self._label(probe)}/{key}": value for key, value in seen.items()}
         return measured
 
@@ -328,7 +306,7 @@ class Learner:
                     asked = intervention.edits(self._subject(intervention, batch))
                     if not isinstance(asked, Iterable):
                         raise UsageError(
-                            f"{_named(intervention)}: edits gave {asked!r}; give a list of edits, or yield them"
+                            f"{named(intervention)}: edits gave {asked!r}; give a list of edits, or yield them"
                         )
                     edits = tuple(asked)
                 with self._own_stream(intervention, "write"):
@@ -399,24 +377,22 @@ class Learner:
         whole: list[str] = []
         written: dict[SpectralNorm, None] = {}
         for edit in edits:
+            into = Overwriting(self.name, self.model, self._lagged, self.optimizer, by)
             match edit:
                 case Overwrite():
-                    self._overwrite(edit, by)
-                    written |= dict.fromkeys(self._normalised(edit.name))
+                    into.overwrite(edit)
+                    written |= dict.fromkeys(into.normalised(edit.name))
                     if edit.where is None:
                         whole.append(edit.name)
                 case Replace():
                     self._replace(edit, by)
                 case Forget():
-                    for name in edit.names:
-                        parameter = self._parameter(name, by)
-                        clear_moments(self.optimizer, parameter)
-                        clear_step(self.optimizer, parameter)
+                    into.forget(edit.names)
                 case Tune():
                     self._tune(edit, by)
                 case _:
                     raise UsageError(
-                        f"{_named(by)}: edits gave {edit!r}, which is no Overwrite, Replace, Forget or Tune"
+                        f"{named(by)}: edits gave {edit!r}, which is no Overwrite, Replace, Forget or Tune"
                     )
         for layer in written:
             layer.settle()
@@ -426,64 +402,17 @@ class Learner:
             for intervention in self._interventions:
                 intervention.edited(whole)
 
-    def _parameter(self, name: str, by: Plugin) -> Tensor:
-        try:
-            return _tensor(self.model, name)
-        except AttributeError:
-            raise UsageError(f"{_named(by)}: edits name the parameter {name!r}, which {self.name} has not") from None
-
-    def _overwrite(self, edit: Overwrite, by: Plugin) -> None:
-        parameter = self._parameter(edit.name, by)
-        _put_values(parameter, edit, [self._parameter(name, by) for name in edit.given], by)
-        for name in self._copies_of(edit.copies, by):
-            own = self._lagged[name].name(edit.name)
-            if own is not None:
-                given = [self._copied(name, other, by) for other in edit.given]
-                _put_values(_tensor(self.copies[name], own), edit, given, by)
-        if edit.moments == "clear":
-            clear_moments(self.optimizer, parameter, where=edit.where)
-        step = edit.step or ("clear" if edit.moments == "clear" and edit.where is None else "keep")
-        if step == "clear":
-            clear_step(self.optimizer, parameter)
-
-    def _copied(self, copy: str, parameter: str, by: Plugin) -> Tensor:
-        own = self._lagged[copy].name(parameter)
-        if own is None:
-            raise UsageError(f"{_named(by)}: edits give the parameter {parameter!r}, which the copy {copy!r} has not")
-        return self.copies[copy].get_parameter(own)
-
-    def _normalised(self, parameter: str) -> Iterator[SpectralNorm]:
-        """Whose power iteration begins again when this parameter is written, in the model and in its copies."""
-        path = parameter.rpartition(".")[0]
-        if isinstance(layer := self.model.get_submodule(path), SpectralNorm):
-            yield layer
-            for name, lagged in self._lagged.items():
-                own = lagged.name(path)
-                if own is not None:
-                    yield self.copies[name].get_submodule(own)  # type: ignore[misc]
-
-    def _copies_of(self, wanted: str | Collection[str], by: Plugin) -> Collection[str]:
-        if wanted == "all":
-            return self.copies.keys()
-        names = () if wanted == "none" else wanted
-        for name in names:
-            if name not in self.copies:
-                raise UsageError(f"{_named(by)}: no copy {name!r} in {self.name}; it has {', '.join(self.copies)}")
-        # a plugin's own copy (an origin, an iterate) gets every edit, which it would otherwise undo
-        return [name for name, lagged in self._lagged.items() if name in names or lagged.rate == 0]
-
     def _replace(self, edit: Replace, by: Plugin) -> None:
         if edit.path not in dict(self.model.named_modules()) or not edit.path:
-            raise UsageError(f"{_named(by)}: Replace names the module {edit.path!r}, which {self.name} has not")
+            raise UsageError(f"{named(by)}: Replace names the module {edit.path!r}, which {self.name} has not")
         for name, lagged in self._lagged.items():
             if lagged.path.startswith(f"{edit.path}."):
                 raise UsageError(
-                    f"{_named(by)}: cannot replace {edit.path!r} around {lagged.path!r}, "
-                    f"which the copy {name!r} follows"
+                    f"{named(by)}: cannot replace {edit.path!r} around {lagged.path!r}, which the copy {name!r} follows"
                 )
         if getattr(edit.wrap, "__self__", None) is not by:
             raise UsageError(
-                f"{_named(by)}: Replace.wrap must be a method of the plugin, so that a checkpoint can name it"
+                f"{named(by)}: Replace.wrap must be a method of the plugin, so that a checkpoint can name it"
             )
         position = next(place for place, plugin in enumerate(self.plugins) if plugin is by)
         seed = derive(self.seed, self.name, by.name, "replace", len(self._history))
@@ -510,7 +439,7 @@ class Learner:
     def _tune(self, edit: Tune, by: Plugin) -> None:
         if edit.knob not in self.knobs:
             has = ", ".join(sorted(self.knobs)) or "none"
-            raise UsageError(f"{_named(by)}: no knob {edit.knob!r} in this run; it has {has}")
+            raise UsageError(f"{named(by)}: no knob {edit.knob!r} in this run; it has {has}")
         self.knobs[edit.knob] = edit.value
 
     # ---------------------------------------------------------------- checkpoints
@@ -530,9 +459,7 @@ class Learner:
             "plugins": [plugin_state(plugin) for plugin in self.plugins],
             "noise": self._noise.get_state(),
             "augmentation": self._augmentation.get_state(),
-            "finite": self._finite,
-            "sums": dict(self._sums),
-            "terms": dict(self._terms),
+            "averages": self._averages.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -555,21 +482,13 @@ class Learner:
             load_plugin_state(plugin, values, self.device)
         self._noise.set_state(state["noise"])
         self._augmentation.set_state(state["augmentation"])
-        self._finite = state["finite"].to(self.device, copy=True)
-        self._sums = {key: value.to(self.device) for key, value in state["sums"].items()}
-        self._terms = dict(state["terms"])
+        self._averages.load_state_dict(state["averages"])
 
 
 def _refuse_missing_offers(plugin: Plugin, objective: Objective, learner: str) -> None:
     for need in sorted(plugin.needs):
         if not objective.offers(need):
             raise NothingToActOn(f"{plugin.name} needs {_NEEDED[need]}, and {learner} learns none; leave it out there")
-
-
-def _named(plugin: Plugin) -> str:
-    """A plugin by its name, and its package where that is another than ours."""
-    package = type(plugin).__module__.partition(".")[0]
-    return plugin.name if package == __name__.partition(".")[0] else f"{plugin.name} (from {package})"
 
 
 def _refuse_missing_knobs(plugin: Plugin, knobs: Knobs) -> None:
@@ -584,40 +503,3 @@ def _laid_out_as(parameter: Tensor, gradient: Tensor) -> Tensor:
     if gradient.stride() == parameter.stride():
         return gradient
     return torch.empty_like(parameter).copy_(gradient)
-
-
-def _tensor(model: nn.Module, name: str) -> Tensor:
-    try:
-        return model.get_parameter(name)
-    except AttributeError:
-        return model.get_buffer(name)
-
-
-def _put_values(tensor: Tensor, edit: Overwrite, given: Sequence[Tensor], by: Plugin) -> None:
-    if isinstance(edit.value, Tensor):
-        value = edit.value
-    else:
-        value = edit.value(*(own.detach().clone() for own in (tensor, *given)))
-    for part, what in ((value, "overwrite"), (edit.where, "mask")):
-        if part is not None and part.shape != tensor.shape:
-            raise UsageError(
-                f"{_named(by)}: {edit.name} has the shape {tuple(tensor.shape)}, not {tuple(part.shape)} as its {what}"
-            )
-    value = value.detach().to(tensor)
-    tensor.copy_(value if edit.where is None else torch.where(edit.where, value, tensor))
-
-
-def plugin_state(plugin: Plugin) -> dict[str, Any]:
-    """The fields of a plugin that are its state (`init=False`), tensors or plain values."""
-    fields: tuple[attrs.Attribute[Any], ...] = attrs.fields(type(plugin))  # type: ignore[arg-type]
-    return {f.name: getattr(plugin, f.name) for f in fields if not f.init and f.metadata.get("state", True)}
-
-
-def load_plugin_state(plugin: Plugin, state: Mapping[str, Any], device: torch.device) -> None:
-    """Put a plugin's state back, tensors on `device` and in place where they exist."""
-    for name, value in state.items():
-        current = getattr(plugin, name)
-        if isinstance(value, Tensor) and isinstance(current, Tensor) and current.shape == value.shape:
-            current.copy_(value)
-        else:
-            setattr(plugin, name, value.to(device, copy=True) if isinstance(value, Tensor) else deepcopy(value))

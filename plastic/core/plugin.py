@@ -77,3 +77,9 @@ class Plugin(ABC):
         """Whether this class does anything at `seam`, the name of one of its kind's methods."""
         kind = next(base for base in type(self).__mro__ if Plugin in base.__bases__)
         return getattr(type(self), seam) is not getattr(kind, seam)
+
+
+def named(plugin: Plugin) -> str:
+    """A plugin by its name, and its package where that is another than ours."""
+    package = type(plugin).__module__.partition(".")[0]
+    return plugin.name if package == __name__.partition(".")[0] else f"{plugin.name} (from {package})"

@@ -21,7 +21,7 @@ from plastic.testing.laws.traced import traced
 from plastic.testing.laws.watched import watched
 from plastic.testing.meeting import meet
 from plastic.testing.trial import Trial
-from plastic.testing.values import every_option, small
+from plastic.testing.values import every_option, exemplary, small
 
 _LAWS: Mapping[str, Callable[[Examination], Law | Sequence[Law]]] = {
     "what it leaves": watched,
@@ -135,8 +135,8 @@ def others_of(known: Registry, cls: type[Plugin]) -> dict[str, list[Chosen]]:
 
 @cache
 def acting(cls: type[Plugin]) -> Mapping[str, Any]:
-    """Options with which a plugin acts within a few updates."""
-    return Examination(cls, {}).given
+    """Options with which a plugin acts within a few updates; its own example of them, if it declares one."""
+    return Examination(cls, exemplary(cls)).given
 
 
 def staggered(cls: type[Plugin]) -> Mapping[str, Any]:

@@ -9,8 +9,9 @@ import torch
 from attrs import frozen
 from torch import nn
 
-from plastic.core.learner import Learner, plugin_state
+from plastic.core.learner import Learner
 from plastic.core.plugin import Change
+from plastic.core.plugin_state import plugin_state
 from plastic.testing.compare import copied, differences, same
 from plastic.testing.trial import Trial
 
@@ -112,7 +113,7 @@ def story(trial: Trial, *, probes: bool = True) -> dict[str, Any]:
             parts |= {f"{name}/{copy}/{path}": value for path, value in copied(of).items()}
         remembered = learner.optimizer.state
         parts |= {f"{name}/moments/{path}": copied(remembered.get(p, {})) for path, p in learner.params.items()}
-        parts |= {f"{name}/{key}": copied(state[key]) for key in ("updates", "noise", "augmentation", "sums", "terms")}
+        parts |= {f"{name}/{key}": copied(state[key]) for key in ("updates", "noise", "augmentation", "averages")}
         parts[f"{name}/evaluation"] = learner.evaluation
     parts |= {"updates": trial.clock.now.updates, "actions": torch.stack(trial.actions) if trial.actions else 0}
     return {**parts, "measured": trial.measured} if probes else parts

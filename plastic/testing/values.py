@@ -54,6 +54,15 @@ def others(cls: type[Plugin], name: str, base: Mapping[str, Any]) -> list[Given]
     return [given for given in found if given != base and refusal(cls, given) is None]
 
 
+def exemplary(cls: type[Plugin]) -> Given:
+    """The first example that the plugin's options declare, with what it needs beside it; empty without any."""
+    for name, field in options.fields(cls).items():
+        declared = field.metadata.get("example")
+        if declared is not None:
+            return {**declared["beside"], name: declared["value"]}
+    return {}
+
+
 def every_option(cls: type[Plugin], given: Mapping[str, Any]) -> Given:
     """All options with their values, as a recipe holds them."""
     return options.values(options.build(cls, given, cls.name))

@@ -17,8 +17,9 @@ from plastic.core.edits import Edit, Forget, Overwrite, Replace, Tune
 from plastic.core.errors import UsageError
 from plastic.core.intervention import PlasticityIntervention
 from plastic.core.layers import NoisyLinear
-from plastic.core.learner import Learner, load_plugin_state
+from plastic.core.learner import Learner
 from plastic.core.modifier import MakeOptimizer, OptimizerModifier, Parameters
+from plastic.core.plugin_state import load_plugin_state
 from plastic.core.probe import Probe
 from plastic.core.schedule import Always, At, Every, Never, Schedule
 from plastic.core.subject import Subject
@@ -826,7 +827,7 @@ def test_a_probe_leaves_the_run_as_it_is_bit_for_bit(make: Callable[[], nn.Modul
         learner = learner_with(Scripted(noised, when=Every(3)), *probes, make=make)
         train(learner, 7)
         state = learner.state_dict()
-        return exact([state[key] for key in ("model", "copies", "optimizer", "noise", "augmentation", "sums")])
+        return exact([state[key] for key in ("model", "copies", "optimizer", "noise", "augmentation", "averages")])
 
     bare = final()
     assert final(Looking(measurements)) == bare

@@ -11,6 +11,7 @@ from plastic.core.edits import Edit
 from plastic.core.intervention import Lag, PlasticityIntervention
 from plastic.core.layers import by_member
 from plastic.core.options import between
+from plastic.core.plugin import example
 from plastic.core.recycling import recycled
 from plastic.core.schedule import Every, Schedule
 from plastic.core.subject import Subject
@@ -43,7 +44,7 @@ class ReDo(PlasticityIntervention):
 
     name = "redo"
     changes = frozenset({"parameters", "copies", "optimizer state"})
-    tau: float = field(default=0.1, validator=between(0))
+    tau: float = field(default=0.1, validator=between(0), metadata=example(0.9))
     layers: str = "whole"
     bias: Literal["zero", "fresh"] = "zero"
     moments: Literal["clear", "keep"] = "clear"

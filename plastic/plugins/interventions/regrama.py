@@ -11,6 +11,7 @@ from plastic.core.edits import Edit
 from plastic.core.intervention import Lag, PlasticityIntervention
 from plastic.core.layers import by_unit, members
 from plastic.core.options import between
+from plastic.core.plugin import example
 from plastic.core.recycling import recycled
 from plastic.core.schedule import Every, Schedule
 from plastic.core.subject import Subject
@@ -41,7 +42,7 @@ class ReGraMa(PlasticityIntervention):
 
     name = "regrama"
     changes = frozenset({"parameters", "copies", "optimizer state"})
-    tau: float = field(default=0.1, validator=between(0))
+    tau: float = field(default=0.1, validator=between(0), metadata=example(0.9))
     of: Literal["activation", "weights"] = "activation"
     layers: str = "whole"
     bias: Literal["zero", "fresh"] = "zero"

@@ -11,7 +11,7 @@ from plastic.core.intervention import Lag
 from plastic.core.layers import members
 from plastic.core.modifier import Evaluate, Gradients, OptimizerModifier, Parameters
 from plastic.core.options import between
-from plastic.core.plugin import LIVE
+from plastic.core.plugin import LIVE, example
 from plastic.core.selection import selects
 
 _LIMITS = {"norm": 1.0, "value": 1.0, "adaptive": 0.01}
@@ -43,7 +43,7 @@ class ClipGradients(OptimizerModifier):
     changes = frozenset({"gradients"})
     stage = "clip"
     by: Literal["norm", "value", "adaptive"] = "norm"
-    limit: float | None = field(default=None, validator=between(0, above=True))
+    limit: float | None = field(default=None, validator=between(0, above=True), metadata=example(0.02))
     layers: str = "whole"
     _in_members: frozenset[str] = field(default=frozenset(), init=False, metadata=LIVE)  # parameters of ensembles
     _names: list[str] = field(factory=list, init=False, metadata=LIVE)

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from plastic.core.errors import NothingToActOn, UsageError
-from plastic.core.learner import Learner, plugin_state
+from plastic.core.learner import Learner
 from plastic.core.options import build
+from plastic.core.plugin_state import plugin_state
 from plastic.core.schedule import At, Every, Never
 from plastic.plugins.interventions.continual_backprop import ContinualBackprop
 from plastic.plugins.interventions.crelu import ConcatenatedReLU

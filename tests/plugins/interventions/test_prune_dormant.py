@@ -8,8 +8,9 @@ from torch import Tensor, nn
 
 from plastic.core.errors import NothingToActOn, UsageError
 from plastic.core.layers import UnitMask
-from plastic.core.learner import Learner, plugin_state
+from plastic.core.learner import Learner
 from plastic.core.options import build
+from plastic.core.plugin_state import plugin_state
 from plastic.core.schedule import At, Every, Never
 from plastic.core.unit_graph import activations
 from plastic.plugins.interventions.crelu import ConcatenatedReLU
