@@ -54,7 +54,8 @@ class AdaptiveReplayRatio(PlasticityIntervention):
     reach = "main"
     low: float = field(default=0.5, validator=between(0, above=True), metadata=example(1.0, tolerance=10.0))
     high: float = field(default=2.0, validator=between(0, above=True))
-    # the examples: any difference is small enough; from the second check on there is a difference between two, and another in the encoder
+    # the examples: any difference is small enough; from the second check on there is a difference between two, and
+    # another in the encoder
     layers: str = field(default="head", metadata=example("encoder", low=1.0, min_checks=2, tolerance=0.03))
     tolerance: float = field(default=0.001, validator=between(0), metadata=example(0.1, low=1.0, min_checks=2))
     min_checks: int = field(default=1, validator=between(1))

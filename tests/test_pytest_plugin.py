@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 TEST = """
 from attrs import frozen
 from plastic.core.modifier import OptimizerModifier
@@ -49,7 +49,7 @@ def test_the_fixtures(tmp_path: Path) -> None:
     (tmp_path / "test_own.py").write_text(TEST, encoding="utf-8")
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "plastic.testing.pytest_plugin", str(tmp_path)],
+        [sys.executable, "-m", "pytest", "-q", "-p", "plastic.pytest_plugin", str(tmp_path)],
         env=environment,
         cwd=tmp_path,
         capture_output=True,
