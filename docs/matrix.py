@@ -19,7 +19,7 @@ _HEAD = """\
 # Every plugin beside every other
 
 Each pair of plugins on each agent: `✓` works, `r1` and on were refused, for the reason below the table. The probes
-are one bundle, `probes`.
+are one bundle, `probes`, without those that find nothing to measure there.
 
 That a pair works means: both were put on a small network of the agent by what the command line does, with schedules
 that let them act within five updates. After every update and its edits the optimizer held all that is trained, with

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from attrs import frozen
 
-from plastic.core.errors import UsageError
+from plastic.core.errors import NothingToActOn, UsageError
 from plastic.core.plugin import Plugin
 from plastic.core.probe import Probe
 from plastic.core.recipe import Chosen
@@ -76,6 +76,8 @@ def outcome(pair: Pair) -> Cell:
     """Run a pair, or what there is of it."""
     kind = AGENTS[pair.agent]
     first, second = _chosen(pair.first, staggering=False), _chosen(pair.second, staggering=True)
+    if pair.second == PROBES:
+        second = _measuring(kind, first, second)
     for alone in (_alone(kind, pair.first, False), _alone(kind, pair.second, True)):
         if isinstance(alone, UsageError):
             return Cell(pair, "refused", str(alone))
@@ -108,6 +110,18 @@ def _chosen(name: str, *, staggering: bool) -> tuple[Chosen, ...]:
     cls = known[name].cls
     options_of: Callable[[type[Plugin]], Mapping[str, Any]] = staggered if staggering else acting
     return (Chosen(name, options_of(cls)),)
+
+
+def _measuring(kind: str, beside: tuple[Chosen, ...], probes: tuple[Chosen, ...]) -> tuple[Chosen, ...]:
+    """Those that find something to measure there."""
+    try:
+        Trial(kind, [*beside, *probes], steps=SHORT, registry=_registry())
+    except NothingToActOn as error:
+        left = tuple(probe for probe in probes if probe.name != getattr(error.plugin, "name", ""))
+        return probes if len(left) == len(probes) else _measuring(kind, beside, left)
+    except UsageError:
+        pass  # which the pair will be refused for
+    return probes
 
 
 @cache

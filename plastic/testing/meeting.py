@@ -34,14 +34,20 @@ def meet(
         alone: What comes of all but one; where it is the same as with that one, that one is inert.
     """
     try:
-        trial = Trial(kind, chosen, steps=SHORT, registry=known).warm_up()
+        trial = Trial(kind, chosen, steps=SHORT, registry=known)
+    except UsageError as error:
+        return "refused", str(error)
+    except Exception as error:  # whatever a plugin raises is what a check is for
+        return "broken", f"{type(error).__name__}: {' '.join(str(error).split())}"
+    try:
+        trial.warm_up()
         why = _unsound(trial)
         while why is None and trial.clock.now.agent_steps < CHECKPOINT:
             why = _step(trial)
         why = why or gone_on(trial, kind, chosen, known) or _unsound(trial)
     except UsageError as error:
-        return "refused", str(error)
-    except Exception as error:  # whatever a plugin raises is what a check is for
+        return "broken", f"refused in the middle of the run: {error}"
+    except Exception as error:
         return "broken", f"{type(error).__name__}: {' '.join(str(error).split())}"
     if why is None:
         why = _inert(story(trial), chosen, alone)

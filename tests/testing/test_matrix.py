@@ -69,3 +69,8 @@ def test_the_page_numbers_the_reasons(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "| r1 |" in text
     assert text.count("r1") == 3  # and in the head of the page
     assert "- r1: they differ; choose one\n" in text
+
+
+def test_probes_that_find_nothing_do_not_hide_the_others() -> None:
+    """Nothing ends in a tanh there, and beside rational nothing can be off."""
+    assert matrix.outcome(Pair("rainbow", "rational", matrix.PROBES)).outcome == "works"

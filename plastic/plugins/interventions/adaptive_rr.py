@@ -12,10 +12,8 @@ from plastic.core.intervention import Lag, PlasticityIntervention
 from plastic.core.options import between
 from plastic.core.plugin import example
 from plastic.core.schedule import Clock, Every, Schedule
-from plastic.core.selection import selects
 from plastic.core.subject import Subject
-from plastic.core.unit_graph import unit_graph
-from plastic.plugins.probes.active_units import active_fraction
+from plastic.plugins.probes.active_units import active_fraction, can_be_counted
 
 
 def _regular(instance: object, attribute: "Attribute[Any]", value: Schedule) -> None:
@@ -68,8 +66,10 @@ class AdaptiveReplayRatio(PlasticityIntervention):
 
     def start(self, model: nn.Module, lag: Lag) -> None:
         """Refuse layers of which there are none now, not at the first check."""
-        if not any(selects(self.layers, units.layer) for units in unit_graph(model)):
-            raise NothingToActOn(f"adaptive_rr: no hidden layer matches layers={self.layers}")
+        if not can_be_counted(model, self.layers):
+            raise NothingToActOn(
+                f"adaptive_rr: no hidden layer with an activation that can be off matches layers={self.layers}"
+            )
 
     def settings(self) -> Mapping[str, Any]:
         """The run starts at the low ratio."""

@@ -18,8 +18,7 @@ from plastic.core.plugin import LIVE, example
 from plastic.core.schedule import At, Schedule
 from plastic.core.selection import matching, selects
 from plastic.core.subject import Subject
-from plastic.core.unit_graph import unit_graph
-from plastic.plugins.probes.active_units import active_fraction
+from plastic.plugins.probes.active_units import active_fraction, can_be_counted
 
 
 class Injected(nn.Module):
@@ -93,8 +92,10 @@ class PlasticityInjection(PlasticityIntervention):
         known = [path for path, _ in model.named_modules(remove_duplicate=False) if path]
         if self.module not in known:
             raise NothingToActOn(f"plasticity_injection: no module {self.module!r}; {suggestion(self.module, known)}")
-        if self.trigger == "active_units" and not any(selects(self.module, u.layer) for u in unit_graph(model)):
-            raise NothingToActOn(f"plasticity_injection: {self.module} has no hidden layer for trigger=active_units")
+        if self.trigger == "active_units" and not can_be_counted(model, self.module):
+            raise NothingToActOn(
+                f"plasticity_injection: {self.module} has no hidden layer that can be off, for trigger=active_units"
+            )
         self._model = model
         self.norm = self._norm(model)
 

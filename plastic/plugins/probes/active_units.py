@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 import torch
 from attrs import frozen
-from torch import Tensor
+from torch import Tensor, nn
 
 from plastic.core.errors import NothingToActOn
 from plastic.core.layers import can_be_off
@@ -12,7 +12,7 @@ from plastic.core.probe import Probe
 from plastic.core.schedule import Every, Schedule
 from plastic.core.selection import selects
 from plastic.core.subject import Subject
-from plastic.core.unit_graph import activations, module_of
+from plastic.core.unit_graph import activations, module_of, unit_graph
 
 
 @frozen(eq=False)
@@ -24,7 +24,7 @@ class ActiveUnits(Probe):
     `alive/...` is another number: the share of units (channels of convolutions) that are positive
     for at least one sample; its complement are the dead units of other papers. The units of all
     members of an ensemble count. Layers before an activation that is never off (a tanh, a sigmoid, a softplus) are
-    left out; where all have such ones there is nothing to measure.
+    left out; a network that has no others is refused.
 
     Attributes:
         when: At which updates.
@@ -32,6 +32,11 @@ class ActiveUnits(Probe):
 
     name = "active_units"
     when: Schedule = Every(1_000)
+
+    def start(self, model: nn.Module) -> None:
+        """Refuse a network in which no unit is ever off."""
+        if not can_be_counted(model, "whole"):
+            raise NothingToActOn("active_units: no hidden layer has an activation that can be off; leave it out")
 
     def measure(self, subject: Subject) -> Mapping[str, Tensor]:
         """By module and in total."""
@@ -49,6 +54,14 @@ class ActiveUnits(Probe):
         shares = {key: sum(counts[1:], counts[0]) / entries[key] for key, counts in active.items()}
         living_shares = {f"alive/{key}": sum(counts[1:], counts[0]) / units[key] for key, counts in alive.items()}
         return shares | living_shares
+
+
+def can_be_counted(model: nn.Module, layers: str) -> bool:
+    """Whether there is a hidden layer among the selected ones whose activation can be off."""
+    return any(
+        selects(layers, units.layer) and can_be_off(model.get_submodule(units.activation))
+        for units in unit_graph(model)
+    )
 
 
 def active_fraction(subject: Subject, layers: str) -> Tensor:

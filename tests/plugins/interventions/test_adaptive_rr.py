@@ -126,7 +126,9 @@ def test_a_run_starts_at_the_low_ratio_and_claims_it() -> None:
 
 
 def test_bad_options_are_refused() -> None:
-    with pytest.raises(NothingToActOn, match="adaptive_rr: no hidden layer matches layers=haed"):
+    with pytest.raises(
+        NothingToActOn, match="adaptive_rr: no hidden layer with an activation that can be off matches layers=haed"
+    ):
         learner(AdaptiveReplayRatio(layers="haed"))
     with pytest.raises(UsageError, match=r"adaptive_rr: when must be regular, \{every = N, of = \.\.\.\}, not always"):
         options.build(AdaptiveReplayRatio, {"when": "always"}, "adaptive_rr")

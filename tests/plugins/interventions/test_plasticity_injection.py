@@ -346,7 +346,10 @@ def test_the_activity_trigger_looks_at_its_own_module(module: str) -> None:
         ({"module": "haed"}, "plasticity_injection: no module 'haed'; did you mean 'head'"),
         ({"module": "head.*"}, "plasticity_injection: no module"),
         ({"module": ""}, "plasticity_injection: no module"),
-        ({"module": "head.value.2", "trigger": "active_units"}, "has no hidden layer for trigger=active_units"),
+        (
+            {"module": "head.value.2", "trigger": "active_units"},
+            "has no hidden layer that can be off, for trigger=active_units",
+        ),
         ({"trigger": "weight_norm", "threshold": 1}, "threshold must be above 1"),
         ({"trigger": "active_units", "threshold": 1.5}, "threshold must be between 0 and 1"),
         ({"threshold": 2}, "trigger=time has no threshold"),

@@ -53,7 +53,10 @@ _FIRST: Options = {"layers": "head*.0", "when": {"every": 1}}
 def chosen(*names: str) -> list[Chosen]:
     """These, the others that none of them claims the place of, and all probes."""
     replaced = {INSTEAD[name] for name in names if name in INSTEAD}
-    said = {name: OURS[name] for name in names} | {k: v for k, v in OTHERS.items() if k not in replaced} | dict(PROBES)
+    others = {name: options for name, options in OTHERS.items() if name not in replaced}
+    # where no activation can be off, nothing is active
+    probes = {name: options for name, options in PROBES.items() if name != "active_units" or "crelu" not in replaced}
+    said = {name: OURS[name] for name in names} | others | probes
     return [Chosen(name, options) for name, options in said.items()]
 
 

@@ -136,3 +136,9 @@ def test_the_fraction_of_chosen_layers() -> None:
     of = [one["encoder.1"], one["encoder.3"], one["head.2"], two["head.2"]]
     active, entries = sum(int((v > 0).sum()) for v in of), sum(v.numel() for v in of)
     assert chosen["active_units/head.2+encoder"] == pytest.approx(active / entries)
+
+
+def test_a_network_in_which_nothing_can_be_off_is_refused() -> None:
+    never_off = nn.Sequential(linear([[5.0], [5.0]]), nn.Tanh(), linear([[1.0, 1.0]]))
+    with pytest.raises(NothingToActOn, match="active_units: no hidden layer has an activation that can be off"):
+        probed(never_off, torch.ones(2, 1))
