@@ -20,6 +20,7 @@ from plastic.core.schedule import Always, At, Clock, Counts, Schedule
 BARE = "bare"
 _PARTS = 5  # updates that are taken apart
 _ACTIONS = 20  # that are timed
+_NAMED = 4  # plugins; more are too long for a table
 
 Progress = Callable[[str, float], None]
 
@@ -46,7 +47,7 @@ class Row:
     """One combination of plugins between its plugins' moments; behind those that come once (an injection).
 
     Attributes:
-        name: The plugins, or `bare`.
+        name: The plugins, or how many there are of more than four, or `bare`.
         seconds: Of one update.
         ratio: To the bare agent's update, round by round.
         moments: Of its plugins.
@@ -237,13 +238,19 @@ def _row(whole: Assembly, timing: _Timing, bare: Timed, schedules: Sequence[Sche
     workload = timing.after.work
     assert isinstance(workload, Workload)
     return Row(
-        name=" + ".join(whole.plugins[place].example.name for place in timing.plugins) or BARE,
+        name=_name([whole.plugins[place].example.name for place in timing.plugins]),
         seconds=Quartiles.of(timing.after.seconds),
         ratio=timing.after.over(bare),
         moments=moments,
         megabytes=workload.megabytes(),
         hours=hours,
     )
+
+
+def _name(plugins: Sequence[str]) -> str:
+    if not plugins:
+        return BARE
+    return " + ".join(plugins) if len(plugins) <= _NAMED else f"all {len(plugins)} together"
 
 
 def _updates_before_once(timing: _Timing, schedules: Sequence[Schedule | None], total: Counts) -> int:

@@ -110,3 +110,8 @@ def test_a_presets_plugins_are_timed_where_the_preset_has_them() -> None:
         ["critic"],
     ]
     assert measured.rows[-1].moments[0].times == 102
+
+
+def test_a_long_combination_has_a_short_name() -> None:
+    five = [Chosen(name) for name in ("sam", "l2", "clip_gradients", "layer_norm", "optimizer_reset")]
+    assert [row.name for row in costs(*five).rows] == [BARE, "all 5 together"]
