@@ -127,7 +127,7 @@ class _Timing:
     plugins: tuple[int, ...]
     before: Timed  # its moments
     after: Timed  # those that come once; `before` itself if there are none
-    moments: Mapping[int, Timed]  # an update with this one's moment
+    moments: Mapping[int, Timed]  # an update with this one's moment, and the next
 
 
 @frozen(eq=False)
@@ -168,6 +168,7 @@ def _turned(workload: Workload, switch: _Switch) -> Callable[[], None]:
             workload()
         finally:
             switch.on = False
+        workload()  # some of it may follow: churn compares at the next update
 
     return once
 
@@ -229,7 +230,7 @@ def _row(whole: Assembly, timing: _Timing, bare: Timed, schedules: Sequence[Sche
         schedule, rest = schedules[place], timing.before.median
         assert schedule is not None
         name = whole.plugins[place].example.name
-        moments.append(Moment(name, str(schedule), max(0.0, moved.median - rest), schedule.times(total)))
+        moments.append(Moment(name, str(schedule), max(0.0, moved.median - 2 * rest), schedule.times(total)))
     hours: float | None = None
     if all(moment.times is not None for moment in moments):
         ahead = _updates_before_once(timing, schedules, total)
