@@ -40,8 +40,9 @@ from plastic.plugins.probes.dormant_units import DormantUnits
 from plastic.plugins.probes.feature_rank import FeatureRank
 from plastic.plugins.probes.gradient_norm import GradientNorm
 from plastic.plugins.probes.weight_norm import WeightNorm
+from plastic.testing.compare import cloned, differences, near, same
 from plastic.testing.invariants import faults
-from tests.trial import SMALL, UPDATES, Trial, cloned, differences, near, same
+from tests.trial import SMALL, UPDATES, Trial
 
 CHECKPOINT = 5  # updates
 LEARNING_RATE, MAX_NORM, TARGET_RATE = (SMALL[name] for name in ("learning_rate", "max_grad_norm", "target_rate"))

@@ -18,12 +18,13 @@ from plastic.core.recipe import Chosen
 from plastic.core.schedule import At, Every
 from plastic.plugins.interventions.plasticity_injection import PlasticityInjection
 from plastic.plugins.interventions.reset import Reset
+from plastic.testing import trial as control_trial
+from plastic.testing.compare import differences, same
 from plastic.testing.invariants import faults
-from tests import control_trial, trial
-from tests.control_trial import registry
-from tests.trial import differences
+from plastic.testing.known import built_in
+from tests import trial
 
-KNOWN = registry().all("plugin")
+KNOWN = built_in().all("plugin")
 PROBES = sorted(name for name in KNOWN if issubclass(KNOWN[name].cls, Probe))
 # Made cheap; what they look at is what it is by default
 OPTIONS: Mapping[str, Mapping[str, Any]] = {"hessian": {"steps": 3}, "trainability": {"steps": 2}}
@@ -80,7 +81,7 @@ def test_on_rainbow_across_an_injection_a_checkpoint_and_a_reset() -> None:
     first = probed().warm_up().run(2)  # the policy that churn compares was remembered, and not yet compared
     second = probed().load(first.save()).run()
     assert differences(training(second.agent.learners), training(bare.agent.learners)) == []
-    assert trial.same(first.measured | second.measured, once.measured)
+    assert same(first.measured | second.measured, once.measured)
 
 
 @pytest.mark.parametrize("kind", ["states", "pixels", "drqv2"])
@@ -97,7 +98,7 @@ def test_on_actor_and_critics_across_an_injection_a_checkpoint_and_resets(kind: 
 
     bare, once = control_trial.Trial(kind, edits).warm_up().run(), probed().warm_up().run()
     assert differences(training(once.learners), training(bare.learners)) == []
-    assert trial.same(once.actions, bare.actions)
+    assert same(once.actions, bare.actions)
     found = {tuple(key.split("/")[:2]) for measured in once.measured.values() for key in measured}
     assert found == {(learner, name) for name in where for learner in where[name]}
     assert all(map(defined, once.measured.values()))
@@ -105,4 +106,4 @@ def test_on_actor_and_critics_across_an_injection_a_checkpoint_and_resets(kind: 
     first = probed().warm_up().run(control_trial.WARM + 1)
     second = probed().load(first.save()).run()
     assert differences(training(second.learners), training(bare.learners)) == []
-    assert trial.same(first.measured | second.measured, once.measured)
+    assert same(first.measured | second.measured, once.measured)

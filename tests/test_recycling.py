@@ -12,8 +12,8 @@ from plastic.plugins.interventions.plasticity_injection import PlasticityInjecti
 from plastic.plugins.interventions.prune_dormant import PruneDormant
 from plastic.plugins.interventions.redo import ReDo
 from plastic.plugins.interventions.regrama import ReGraMa
+from plastic.testing import trial as control_trial
 from plastic.testing.invariants import faults
-from tests import control_trial
 from tests.plugins.learners import differences, state
 from tests.trial import Trial
 

@@ -1,7 +1,6 @@
 """A small convolutional Rainbow on random frames, fed by hand, and how two of them are compared."""
 
 import io
-import math
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
@@ -10,7 +9,6 @@ import gymnasium
 import numpy as np
 import torch
 from attrs import asdict
-from torch import Tensor
 
 from plastic.agents.rainbow.rainbow import Rainbow
 from plastic.core.agent import Site
@@ -142,33 +140,3 @@ class Trial:
         self.clock.now, self.clock.before = (Counts(**counts) for counts in state["clock"])
         self._observation = state["observation"].numpy()
         return self
-
-
-def cloned(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor.detach().clone() for name, tensor in tensors.items()}
-
-
-def same(one: Any, other: Any) -> bool:
-    """Bit for bit, through dictionaries and lists; a NaN is itself."""
-    if isinstance(one, Tensor):
-        return torch.equal(one, other) or (
-            bool(one.isnan().any()) and torch.equal(one.nan_to_num(), other.nan_to_num())
-        )
-    if isinstance(one, Mapping):
-        return one.keys() == other.keys() and all(same(value, other[key]) for key, value in one.items())
-    if isinstance(one, Sequence) and not isinstance(one, str):
-        return len(one) == len(other) and all(map(same, one, other))
-    if isinstance(one, float) and math.isnan(one):
-        return math.isnan(other)
-    return bool(one == other)
-
-
-def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
-    """The names whose values are not the same in both, bit for bit."""
-    both = one.keys() & other.keys()
-    return sorted(name for name in {*one, *other} if name not in both or not same(one[name], other[name]))
-
-
-def near(one: Tensor, other: Tensor, relative: float, absolute: float) -> bool:
-    """As `torch.testing.assert_close`, which takes ten times as long."""
-    return one.shape == other.shape and torch.allclose(one, other, relative, absolute)

@@ -49,6 +49,9 @@ KINDS: Mapping[str, Mapping[str, Any]] = {  # what a trial is of; `pixels` has a
 }
 
 
+_built_in = cache(built_in)  # for trials, which only read it
+
+
 @cache
 def _drawn(env: str, steps: int) -> tuple[NDArray[Any], NDArray[Any]]:
     """Random frames [steps, *frame] and rewards [steps]."""
@@ -75,7 +78,7 @@ class Trial:
         steps: int = STEPS,
         registry: Registry | None = None,
     ) -> None:
-        known = built_in() if registry is None else registry
+        known = _built_in() if registry is None else registry
         said = KINDS[kind]
         starts = {name for one in chosen for name in _settings_of(one, known)}
         settings = {

@@ -24,6 +24,7 @@ from plastic.plugins.interventions.reset import Reset
 from plastic.plugins.modifiers.sam import SAM
 from plastic.plugins.modifiers.swa import SWA
 from plastic.plugins.probes.weight_norm import WeightNorm
+from plastic.testing.compare import cloned, differences, same
 from plastic.testing.invariants import faults
 from tests.agents.actor_critic.trial import (
     ACTIONS,
@@ -39,7 +40,6 @@ from tests.agents.actor_critic.trial import (
     state_of,
     weights,
 )
-from tests.trial import cloned, differences, same
 
 both = pytest.mark.parametrize("agent", AGENTS.values(), ids=AGENTS.keys())
 everywhere = pytest.mark.parametrize("pixels", [False, True], ids=["states", "pixels"])

@@ -11,9 +11,9 @@ from plastic.agents.actor_critic.losses import PolicyLoss
 from plastic.agents.drqv2.drqv2 import DrQv2
 from plastic.agents.drqv2.losses import ActorLoss, CriticLoss
 from plastic.core.layers import Orthogonal
+from plastic.testing.compare import same
 from tests.agents.actor_critic.handwritten import Draws, Loop, distances
 from tests.agents.actor_critic.trial import ACTIONS, HIGH, LOW, STATE, WARM, Trial, weights
-from tests.trial import same
 
 PLACES = [pytest.param(False, id="states"), pytest.param(True, id="pixels")]
 

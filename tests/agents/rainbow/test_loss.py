@@ -15,7 +15,8 @@ from plastic.agents.rainbow.loss import RainbowLoss
 from plastic.agents.replay import Batch
 from plastic.core.layers import draw_noise
 from plastic.core.layers.noisy import noises
-from tests.trial import ACTIONS, Trial, same
+from plastic.testing.compare import same
+from tests.trial import ACTIONS, Trial
 
 SIZE = 64
 SUPPORT = [-3 + 0.6 * place for place in range(11)]

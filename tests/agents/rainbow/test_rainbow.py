@@ -35,8 +35,9 @@ from plastic.plugins.interventions.layer_norm import LayerNorm
 from plastic.plugins.interventions.plasticity_injection import PlasticityInjection
 from plastic.plugins.modifiers.sam import SAM
 from plastic.plugins.modifiers.swa import SWA
+from plastic.testing.compare import cloned, differences, same
 from plastic.testing.invariants import faults
-from tests.trial import ACTIONS, SMALL, UPDATES, WARM, Trial, cloned, differences, observation, same, site
+from tests.trial import ACTIONS, SMALL, UPDATES, WARM, Trial, observation, site
 
 
 @frozen(eq=False)

@@ -18,10 +18,10 @@ from plastic.core.schedule import At, Every
 from plastic.plugins.interventions.plasticity_injection import PlasticityInjection
 from plastic.plugins.interventions.reset import Reset
 from plastic.plugins.modifiers.sam import SAM
+from plastic.testing.compare import cloned, near, same
 from plastic.testing.invariants import faults
 from tests.agents.actor_critic.handwritten import Draws
 from tests.agents.actor_critic.trial import ACTIONS, Trial, weights
-from tests.trial import cloned, near, same
 
 PLACES = [pytest.param(False, id="states"), pytest.param(True, id="pixels")]
 NETWORKS = ("critic", "actor")

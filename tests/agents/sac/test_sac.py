@@ -12,10 +12,10 @@ from plastic.agents.sac import squashed
 from plastic.agents.sac.losses import ActorLoss, CriticLoss, TemperatureLoss
 from plastic.agents.sac.sac import SAC
 from plastic.core.layers import FanInUniform, Orthogonal
+from plastic.testing.compare import same
 from plastic.testing.invariants import faults
 from tests.agents.actor_critic.handwritten import Draws, Loop, distances, gaussian
 from tests.agents.actor_critic.trial import ACTIONS, UPDATES, Trial, weights
-from tests.trial import same
 
 PLACES = [pytest.param(False, id="states"), pytest.param(True, id="pixels")]
 

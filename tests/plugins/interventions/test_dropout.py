@@ -23,12 +23,13 @@ from plastic.plugins.interventions.crelu import ConcatenatedReLU
 from plastic.plugins.interventions.dropout import Dropout
 from plastic.plugins.interventions.layer_norm import LayerNorm
 from plastic.plugins.modifiers.sam import SAM
+from plastic.testing.compare import same
 from plastic.testing.invariants import faults
-from tests.control_trial import WARM
-from tests.control_trial import Trial as Control
+from plastic.testing.trial import WARM
+from plastic.testing.trial import Trial as Control
 from tests.core.layers.critics import Actor, Critic, pair
 from tests.plugins.learners import network, parameters, rainbow, train
-from tests.trial import Trial, same
+from tests.trial import Trial
 
 
 def behind(model: nn.Module, layer: str) -> list[str]:

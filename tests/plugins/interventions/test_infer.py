@@ -23,10 +23,10 @@ from plastic.plugins.modifiers.sam import SAM
 from plastic.plugins.probes.active_units import ActiveUnits
 from plastic.plugins.probes.feature_rank import FeatureRank
 from plastic.plugins.probes.gradient_norm import GradientNorm
+from plastic.testing.compare import same
 from plastic.testing.invariants import faults
 from tests.core.layers.critics import Actor, Critic, pair
 from tests.plugins.learners import ACTIONS, ATOMS, batch, learner_of, measure, network, parameters, rainbow, train
-from tests.trial import same
 
 X = torch.randn(8, 3, generator=torch.Generator().manual_seed(0))
 

@@ -21,10 +21,10 @@ from plastic.plugins.interventions.normalize_project import NormalizeProject
 from plastic.plugins.interventions.plasticity_injection import PlasticityInjection
 from plastic.plugins.interventions.reset import Reset
 from plastic.plugins.interventions.shrink_perturb import ShrinkPerturb
+from plastic.testing.compare import same
 from plastic.testing.invariants import faults
 from tests.core.layers.critics import Critic, pair
 from tests.plugins.learners import batch, learner_of, moments, network, parameters, rainbow, train
-from tests.trial import same
 
 NOW = NormalizeProject(when=Always(), affine="free")
 

@@ -17,10 +17,10 @@ from plastic.plugins.interventions.plasticity_injection import PlasticityInjecti
 from plastic.plugins.interventions.reset import Reset
 from plastic.plugins.interventions.spectral_norm import SpectralNorm
 from plastic.plugins.modifiers.sam import SAM
+from plastic.testing.compare import same
 from plastic.testing.invariants import faults
 from tests.core.layers.critics import Actor, Critic
 from tests.plugins.learners import batch, learner_of, network, parameters, rainbow, train
-from tests.trial import same
 
 
 def normalised(model: nn.Module) -> dict[str, Normalised]:

@@ -15,10 +15,12 @@ from plastic.core.learner import Learner
 from plastic.core.options import build
 from plastic.core.plugin import Plugin
 from plastic.core.recipe import Chosen
+from plastic.testing.compare import differences, same
 from plastic.testing.invariants import faults
-from tests.control_trial import STEPS, registry
-from tests.control_trial import Trial as Control
-from tests.trial import Trial, differences, same
+from plastic.testing.known import built_in
+from plastic.testing.trial import STEPS
+from plastic.testing.trial import Trial as Control
+from tests.trial import Trial
 
 Options = Mapping[str, Any]
 OURS: Mapping[str, Options] = {
@@ -61,7 +63,7 @@ def chosen(*names: str) -> list[Chosen]:
 
 
 def plugins(of: Sequence[Chosen]) -> list[Plugin]:
-    return [build(registry().find("plugin", one.name), one.options, one.name) for one in of]
+    return [build(built_in().find("plugin", one.name), one.options, one.name) for one in of]
 
 
 def sound(trial: Any, learners: Mapping[str, Learner], update: Callable[[], None]) -> None:
