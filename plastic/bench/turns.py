@@ -28,6 +28,9 @@ class Quartiles:
         """
         return cls(*(float(q) for q in np.quantile(np.asarray(values), (0.25, 0.5, 0.75))))
 
+    def __str__(self) -> str:
+        return f"{self.median:.3f} [{self.lower:.3f}, {self.upper:.3f}]"
+
 
 @define(eq=False)
 class Timed:

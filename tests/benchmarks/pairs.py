@@ -5,9 +5,11 @@ import time
 from collections.abc import Callable
 
 import numpy as np
-from attrs import define, field, frozen
+from attrs import define, field
 from numpy.typing import NDArray
 from pytest_benchmark.fixture import BenchmarkFixture
+
+from plastic.bench.turns import Quartiles
 
 Work = Callable[[], object]
 Make = Callable[[], Work]
@@ -19,23 +21,6 @@ WARM_UP = 3  # pairs
 
 def _nothing() -> None:
     pass
-
-
-@frozen
-class Quartiles:
-    """The quartiles of a sample."""
-
-    lower: float
-    median: float
-    upper: float
-
-    @classmethod
-    def of(cls, values: NDArray[np.float64]) -> "Quartiles":
-        """Of numbers [n]."""
-        return cls(*(float(q) for q in np.quantile(values, (0.25, 0.5, 0.75))))
-
-    def __str__(self) -> str:
-        return f"{self.median:.3f} [{self.lower:.3f}, {self.upper:.3f}]"
 
 
 @define

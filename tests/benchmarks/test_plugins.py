@@ -30,7 +30,7 @@ def test_a_plugin(agent: str, name: str, benchmark: BenchmarkFixture, report: Re
         pytest.skip(str(nothing))
     bare, row = costs.rows
     benchmark.extra_info |= {"ratio": row.ratio.median, "quartiles": [row.ratio.lower, row.ratio.upper]}
-    line = f"{name} / bare {agent}: {row.ratio.median:.3f} [{row.ratio.lower:.3f}, {row.ratio.upper:.3f}]"
+    line = f"{name} / bare {agent}: {row.ratio}"
     for moment in row.moments:
         updates = moment.seconds / bare.seconds.median
         benchmark.extra_info["moment"] = updates

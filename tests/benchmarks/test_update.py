@@ -4,12 +4,13 @@ import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
+from plastic.bench.turns import Quartiles
 from plastic.core.schedule import Every
 from plastic.plugins.modifiers.sam import SAM
 from plastic.plugins.probes.active_units import ActiveUnits
 from tests.benchmarks.conftest import Report
 from tests.benchmarks.handwritten import Loop
-from tests.benchmarks.pairs import PAIRS, Pairs, Quartiles, Work, compare
+from tests.benchmarks.pairs import PAIRS, Pairs, Work, compare
 from tests.benchmarks.pixels import ACTIONS, STEPS, UPDATES, Learning, replay
 
 
