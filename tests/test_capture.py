@@ -84,9 +84,10 @@ def test_after_an_injection_updates_are_recorded_anew() -> None:
     capture = trial.agent.capture
     assert capture is not None
     trial.warm_up().run(WARM + 3)
-    before = set(capture._recorded)
+    before = [recording for recording, _ in capture._recorded.values()]
     trial.run()
-    after = set(capture._recorded) - before
+    after = {kind: recording for kind, (recording, _) in capture._recorded.items()}
+    assert not any(old is new for old in before for new in after.values())
     assert len([kind for kind in after if "update" in str(kind)]) == 1
 
 

@@ -135,7 +135,7 @@ class Agent(ABC):
     def prepare(self) -> Hashable:
         """The host's part of an update: of every learner, and of the agent, in what overrides this.
 
-        What it gives tells apart the updates that are not the same operations on the same memory.
+        What it gives tells apart the updates that are not the same operations.
         """
         knobs = tuple((name, value) for name, value in self.knobs.items() if name not in self.unrecorded)
         return knobs, tuple(learner.prepare() for learner in self.learners.values())
@@ -167,12 +167,15 @@ class Agent(ABC):
         """
         for learner in self.learners.values():
             learner.be_recorded()
-        self.capture = Capture(recorder, self.generators)
+        self.capture = Capture(recorder, self.generators, self._layout)
 
     def generators(self) -> Iterator[torch.Generator]:
         """What `learn` draws from."""
         for learner in self.learners.values():
             yield from learner.generators()
+
+    def _layout(self) -> Hashable:
+        return tuple(learner.layout for learner in self.learners.values())
 
     @property
     def device(self) -> torch.device:
@@ -189,7 +192,7 @@ class Agent(ABC):
         """
         if self.capture is None:
             return work(*(given.to(self.device) for given in inputs))
-        return self.capture((what, tuple(learner.shape for learner in self.learners.values())), work, *inputs)
+        return self.capture(what, work, *inputs)
 
     def tend(self) -> dict[str, Tensor]:
         """Let every learner's plugins look, then edit; measurements, by learner where there are several."""

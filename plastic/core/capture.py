@@ -41,21 +41,28 @@ class Recorder(Protocol):
 class Capture:
     """Carries work out, and from the second time on repeats its recording.
 
-    What is of one kind must be the same operations on the same memory; the first of a kind is carried out as it is.
-    The least recently used recording of many is forgotten.
+    What is of one kind must be the same operations; the first of a kind is carried out as it is. The least recently
+    used recording of many is forgotten, and all are as soon as something lies elsewhere.
 
     Args:
         recorder: Records.
         generators: Asked what may be drawn from, before each recording.
+        layout: Asked before each work; gives something else whenever what it works on is no longer where it was.
     """
 
     recorder: Recorder
     generators: Callable[[], Iterable[torch.Generator]]
+    layout: Callable[[], Hashable]
+    _layout: Hashable = field(default=None, init=False)
     _rehearsed: set[Hashable] = field(factory=set, init=False)
     _recorded: OrderedDict[Hashable, tuple[Recording[Any], tuple[Tensor, ...]]] = field(factory=OrderedDict, init=False)
 
     def __call__(self, kind: Hashable, work: Callable[..., Result], *inputs: Tensor) -> Result:
         """Do the work of this kind on `inputs`, tensors on any device; what it gives is written again next time."""
+        if (layout := self.layout()) != self._layout:
+            self._layout = layout
+            self._rehearsed.clear()
+            self._recorded.clear()
         kind = kind, tuple((given.shape, given.dtype) for given in inputs)
         if kind in self._recorded:
             self._recorded.move_to_end(kind)

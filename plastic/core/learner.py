@@ -102,7 +102,7 @@ class Learner:
         self._augmentation = generator(seed, name, "augmentation", device=self.device)
         self._masks = MaskStreams(seed, name)
         self._averages = Averages(self.device)
-        self.shape = 0  # counted up by whatever puts tensors elsewhere than a recorded update has them
+        self.layout = 0  # counted up by whatever puts tensors elsewhere than a recorded update has them
         self._recorded = False
         self._rate: float | None = None  # that the optimizer was given last
         keep_freed_memory()
@@ -114,7 +114,7 @@ class Learner:
     # ---------------------------------------------------------------- what there is
 
     def _index(self) -> None:
-        self.shape += 1
+        self.layout += 1
         named = self.model.named_parameters()
         self.params: dict[str, nn.Parameter] = {name: p for name, p in named if p.requires_grad}
         for lagged in self._lagged.values():
@@ -203,7 +203,7 @@ class Learner:
     def prepare(self) -> Hashable:
         """The host's part of an update: who is due, and whatever the device is to read.
 
-        What it gives tells apart the updates that are not the same operations on the same memory.
+        What it gives tells apart the updates that are not the same operations.
         """
         self.updates += 1
         self._masks.begin(self.updates)
@@ -216,7 +216,7 @@ class Learner:
         if rate is not None and rate != self._rate:
             set_rate(self.optimizer, rate)
             self._rate = rate
-        return self.shape, self._due, self._moving, rates_on_host(self.optimizer)
+        return self._due, self._moving, rates_on_host(self.optimizer)
 
     def learn(self, batch: Any) -> Tensor:
         """The device's part of the update that was prepared: tensor operations alone, which can be recorded."""
@@ -487,7 +487,7 @@ class Learner:
             self.copies[name].load_state_dict(values)
         self.optimizer.load_state_dict(deepcopy(state["optimizer"]))  # it would keep the very tensors
         self._place_rate(self.optimizer)
-        self.shape += 1
+        self.layout += 1
         for plugin, values in zip(self.plugins, state["plugins"], strict=True):
             load_plugin_state(plugin, values, self.device)
         self._noise.set_state(state["noise"])

@@ -46,7 +46,7 @@ def double(values: Tensor) -> Tensor:
 
 def test_the_first_is_carried_out_the_second_recorded_and_more_are_replayed() -> None:
     recorder, generator = Counting(), torch.Generator()
-    capture = Capture(recorder, lambda: [generator])
+    capture = Capture(recorder, lambda: [generator], lambda: 0)
     counts = []
     for value in (1.0, 2.0, 3.0, 4.0):
         assert capture("double", double, torch.tensor([value])).tolist() == [2 * value]
@@ -57,7 +57,7 @@ def test_the_first_is_carried_out_the_second_recorded_and_more_are_replayed() ->
 
 def test_each_kind_has_a_recording_of_its_own_and_each_shape() -> None:
     recorder = Counting()
-    capture = Capture(recorder, list)
+    capture = Capture(recorder, list, lambda: 0)
     for _ in range(3):
         for kind, shape in (("one", 2), ("other", 2), ("one", 5)):
             assert capture(kind, double, torch.ones(shape)).tolist() == [2.0] * shape
@@ -66,7 +66,7 @@ def test_each_kind_has_a_recording_of_its_own_and_each_shape() -> None:
 
 def test_of_many_the_least_recently_used_recording_is_forgotten() -> None:
     recorder = Counting()
-    capture = Capture(recorder, list)
+    capture = Capture(recorder, list, lambda: 0)
     for kind in range(_MOST + 1):
         for _ in range(2):
             capture(kind, double, torch.ones(1))
@@ -77,3 +77,13 @@ def test_of_many_the_least_recently_used_recording_is_forgotten() -> None:
     assert recorder.recorded == recorded
     capture(0, double, torch.ones(1))
     assert recorder.recorded == recorded + 1
+
+
+def test_all_is_forgotten_and_rehearsed_again_when_something_lies_elsewhere() -> None:
+    recorder, layouts = Counting(), iter((1, 1, 1, 2, 2, 2, 2))
+    capture = Capture(recorder, list, lambda: next(layouts))
+    counts = []
+    for _ in range(6):
+        capture("double", double, torch.ones(1))
+        counts.append((*recorder.counts, len(capture._recorded)))
+    assert counts == [(1, 0, 0, 0), (1, 1, 0, 1), (1, 1, 1, 1), (2, 1, 1, 0), (2, 2, 1, 1), (2, 2, 2, 1)]
