@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from copy import deepcopy
 from functools import cache
 from typing import Any
 
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from plastic.core import learning_rate
 from plastic.core.averages import Averages
 from plastic.core.edits import Edit, Forget, Overwrite, Replace, Tune
 from plastic.core.errors import NothingToActOn, UsageError
@@ -19,7 +19,6 @@ from plastic.core.intervention import PlasticityIntervention
 from plastic.core.lagged_copy import LaggedCopy
 from plastic.core.layers import SpectralNorm, draw_noise
 from plastic.core.layers.noisy import noises
-from plastic.core.learning_rate import rates_on_host, read_from_device, read_from_host, set_rate
 from plastic.core.mask_streams import MaskStreams
 from plastic.core.memory import keep_freed_memory
 from plastic.core.modifier import MODIFIER_STAGES, MakeOptimizer, OptimizerModifier, Parameters
@@ -134,15 +133,10 @@ class Learner:
             with refusing(modifier, self.name):
                 modifier.shown(self.model)
         optimizer = self._make_optimizer(self.params.values())
-        self._place_rate(optimizer)
-        return optimizer
-
-    def _place_rate(self, optimizer: Optimizer) -> None:
         self._rate = None
         if self._recorded:
-            read_from_device(optimizer, self.device)
-        else:
-            read_from_host(optimizer)
+            learning_rate.read_from_device(optimizer, self.device)
+        return optimizer
 
     def _start(self) -> None:
         detached = self._detached()
@@ -214,9 +208,9 @@ class Learner:
         self._moving = tuple(lagged.due(self.updates) for lagged in self._lagged.values())
         rate = self.knobs.get("learning_rate")
         if rate is not None and rate != self._rate:
-            set_rate(self.optimizer, rate)
+            learning_rate.set_rate(self.optimizer, rate)
             self._rate = rate
-        return self._due, self._moving, rates_on_host(self.optimizer)
+        return self._due, self._moving, learning_rate.rates_on_host(self.optimizer)
 
     def learn(self, batch: Any) -> Tensor:
         """The device's part of the update that was prepared: tensor operations alone, which can be recorded."""
@@ -264,7 +258,8 @@ class Learner:
                 "use plastic's dropout, or leave out capture"
             )
         self._recorded = True
-        self._place_rate(self.optimizer)
+        self._rate = None
+        learning_rate.read_from_device(self.optimizer, self.device)
 
     def generators(self) -> Iterator[torch.Generator]:
         """What `learn` draws from."""
@@ -485,8 +480,8 @@ class Learner:
         self.model.load_state_dict(state["model"])
         for name, values in state["copies"].items():
             self.copies[name].load_state_dict(values)
-        self.optimizer.load_state_dict(deepcopy(state["optimizer"]))  # it would keep the very tensors
-        self._place_rate(self.optimizer)
+        learning_rate.load(self.optimizer, state["optimizer"])
+        self._rate = None
         self.layout += 1
         for plugin, values in zip(self.plugins, state["plugins"], strict=True):
             load_plugin_state(plugin, values, self.device)

@@ -1,5 +1,9 @@
 """The learning rate of an optimizer: a number, or in a recorded update a tensor that the device reads."""
 
+from collections.abc import Mapping
+from copy import deepcopy
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
@@ -19,13 +23,15 @@ def read_from_device(optimizer: Optimizer, device: torch.device) -> None:
             group["lr"] = torch.as_tensor(group["lr"], dtype=precision).to(device, copy=True)
 
 
-def read_from_host(optimizer: Optimizer) -> None:
-    """The reverse, for the state of an optimizer that read from the device."""
-    for group in optimizer.param_groups:
-        if isinstance(group["lr"], Tensor):
-            group["lr"] = float(group["lr"])
-        if "capturable" in group:
-            group["capturable"] = False
+def load(optimizer: Optimizer, state: Mapping[str, Any]) -> None:
+    """Take up a state, whose optimizer may have read elsewhere; this one goes on reading where it does."""
+    taken: dict[str, Any] = deepcopy(dict(state))  # an optimizer would keep the very tensors
+    for group, own in zip(taken["param_groups"], optimizer.param_groups, strict=True):
+        rate = float(group["lr"])
+        group["lr"] = torch.full_like(own["lr"], rate) if isinstance(own["lr"], Tensor) else rate
+        if "capturable" in own:
+            group["capturable"] = own["capturable"]
+    optimizer.load_state_dict(taken)
 
 
 def set_rate(optimizer: Optimizer, rate: float) -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from plastic.core.learning_rate import rates_on_host, read_from_device, read_from_host, set_rate
+from plastic.core.learning_rate import load, rates_on_host, read_from_device, set_rate
 
 CPU = torch.device("cpu")
 MAKERS = [partial(torch.optim.Adam, fused=True), partial(torch.optim.SGD, fused=True)]
@@ -43,9 +43,32 @@ def test_what_cannot_read_it_keeps_a_number() -> None:
     assert rates_on_host(optimizer) == (0.5,)
 
 
-def test_and_back() -> None:
-    optimizer, _ = _optimizer(MAKERS[0])
-    read_from_device(optimizer, CPU)
-    read_from_host(optimizer)
-    assert rates_on_host(optimizer) == (0.25,)
-    assert optimizer.param_groups[0]["capturable"] is False
+@pytest.mark.parametrize("make", MAKERS)
+@pytest.mark.parametrize("then", [False, True], ids=["of a number", "of a tensor"])
+def test_a_state_is_taken_up_wherever_its_optimizer_read(make: Any, then: bool) -> None:
+    (first, weight), (second, other) = _optimizer(make), _optimizer(make, rate=0.125)
+    read_from_device(first if then else second, CPU)
+    rates = (0.5, 0.25)
+    set_rate(first, rates[0])
+    first.step()
+    state = first.state_dict()
+    load(second, state)
+    with torch.no_grad():
+        other.copy_(weight)
+    assert isinstance(second.param_groups[0]["lr"], Tensor) is not then
+    assert float(second.param_groups[0]["lr"]) == rates[0]
+    for rate in rates:
+        for optimizer in (first, second):
+            set_rate(optimizer, rate)
+            optimizer.step()
+        assert torch.equal(weight, other)
+
+
+def test_a_state_brings_no_capturable_along_and_takes_none_away() -> None:
+    captured, plain = (
+        torch.optim.Adam([torch.nn.Parameter(torch.ones(3))], capturable=capturable) for capturable in (True, False)
+    )
+    for optimizer, other in ((captured, plain), (plain, captured)):
+        kept = optimizer.param_groups[0]["capturable"]
+        load(optimizer, other.state_dict())
+        assert optimizer.param_groups[0]["capturable"] is kept
