@@ -29,14 +29,18 @@ class Option:
 
 
 def options_of(cls: type[Any]) -> list[Option]:
-    """The options of an attrs class, their meanings from the section `Attributes:` of its docstring or its parents'."""
-    hints = get_type_hints(cls)
+    """The options of an attrs class, as the section `Attributes:` of its docstring, or its parents', explains them.
+
+    They come in the order in which they are explained, those that nobody explains last.
+    """
+    hints, own = get_type_hints(cls), fields(cls)
     meanings: dict[str, str] = {}
-    for one in reversed(cls.__mro__):
-        meanings |= _attributes(one.__doc__ or "")
+    for one in cls.__mro__:
+        for name, meaning in _attributes(one.__doc__ or "").items():
+            meanings.setdefault(name, meaning)
+    order = dict.fromkeys(name for name in (*meanings, *own) if name in own)
     return [
-        Option(name, _type(hints[name]), _in_words(default_of(field)), meanings.get(name, ""))
-        for name, field in fields(cls).items()
+        Option(name, _type(hints[name]), _in_words(default_of(own[name])), meanings.get(name, "")) for name in order
     ]
 
 

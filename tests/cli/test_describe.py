@@ -40,8 +40,33 @@ def test_options() -> None:
         Option("size", "number", "0.5", "How large it is, and this takes two lines."),
         Option("form", "round | square", "round", "Which."),
         Option("limit", "integer or none", "none", "At the most."),
-        Option("words", "list[str]", "[]", ""),
         Option("when", "schedule", "every 10 updates", "At which updates."),
+        Option("words", "list[str]", "[]", ""),
+    ]
+
+
+@frozen
+class Derived(Example):
+    """Do more.
+
+    Attributes:
+        more: How much more.
+        form: Another.
+    """
+
+    name = "derived"
+    form: Literal["round", "square"] = "square"
+    more: int = 1
+
+
+def test_options_of_a_parent_follow_in_the_order_in_which_they_are_explained() -> None:
+    assert [(option.name, option.default, option.meaning) for option in options_of(Derived)] == [
+        ("more", "1", "How much more."),
+        ("form", "square", "Another."),
+        ("size", "0.5", "How large it is, and this takes two lines."),
+        ("limit", "none", "At the most."),
+        ("when", "every 10 updates", "At which updates."),
+        ("words", "[]", ""),
     ]
 
 

@@ -2,7 +2,6 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,38 +16,21 @@ from plastic.agents.actor_critic.networks import Actor, Critic
 from plastic.agents.augmentation import to_float
 from plastic.agents.encoders import features_of
 from plastic.agents.off_policy import OffPolicy
-from plastic.agents.replay import Replay
-from plastic.core.adam import Adam
 from plastic.core.agent import Act, Site
 from plastic.core.evaluating import evaluating
 from plastic.core.layers import Initialiser
 from plastic.core.learner import Learner
-from plastic.core.modifier import MakeOptimizer
 from plastic.core.objective import Objective
 from plastic.core.options import between
-from plastic.core.streams import generator
-
-_positive = between(0, above=True)
-_count = between(1)
 
 
 @define(eq=False)
 class ActorCritic(OffPolicy):
     """An agent of continuous actions: a learner of twin critics, which owns the encoder, and one of an actor."""
 
-    hidden: int = field(default=256, validator=_count)
+    hidden: int = field(default=256, validator=between(1))
     encoder: networks.Encoder = "drq"
-    n_step: int = field(default=1, validator=_count)
-    discount: float = field(default=0.99, validator=between(0, 1))
-    batch_size: int = field(default=256, validator=_count)
-    replay_ratio: float = field(default=1.0, validator=_positive)
-    replay_capacity: int = field(default=1_000_000, validator=_count)
-    learning_starts: int = field(default=10_000, validator=_count)
-    learning_rate: float = field(default=3e-4, validator=between(0))
     target_rate: float = field(default=0.005, validator=between(0, 1, above=True))
-    augmentation: bool = True
-    shift: int = field(default=4, validator=between(0))
-    probe_batch: int = field(default=512, validator=_count)
 
     _actions: Actions = field(init=False)
     _features: int = field(init=False)  # that the encoder gives
@@ -77,48 +59,8 @@ class ActorCritic(OffPolicy):
     def begin(self, site: Site) -> None:
         """See `Agent.begin`."""
         self._actions = Actions.of(site.action_space, self.name)
-        self._settle(site)
-        shape = site.observation_space.shape
-        self.knobs = {
-            "replay_ratio": self.replay_ratio,
-            "learning_rate": self.learning_rate,
-            "n_step": self.n_step,
-            "discount": self.discount,
-        }
-        if self._images:
-            self.knobs["augmentation"] = self.augmentation
-        self._batches = generator(site.seed, "replay", device=site.device)
-        self._exploration = generator(site.seed, "exploration")
-        self._replay = Replay(
-            capacity=self.replay_capacity,
-            observation_shape=shape,
-            dtype=self._dtype,
-            frame_stack=site.frame_stack,
-            frame_pad=site.frame_pad,
-            n_step=self.n_step,
-            discount=self.discount,
-            priority_exponent=0.0,
-            device=site.device,
-            action_shape=(self._actions.dimensions,),
-            action_dtype=torch.float32,
-        )
+        self._settle(site, action_shape=(self._actions.dimensions,), action_dtype=torch.float32)
         self.learners = self._learners()
-
-    def _learner(self, name: str, make: Any, objective: Objective) -> Learner:
-        return Learner(
-            name,
-            make,
-            objective,
-            self._optimizer(),
-            plugins=self._site.plugins[name],
-            clock=self._site.clock,
-            seed=self._site.seed,
-            device=self._site.device,
-            knobs=self.knobs,
-        )
-
-    def _optimizer(self) -> MakeOptimizer:
-        return partial(Adam, lr=self.learning_rate)
 
     def _critic(self, objective: Objective) -> Learner:
         """The critics' learner, with its target and the copy of the encoder that the actor reads."""

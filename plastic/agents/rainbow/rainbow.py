@@ -18,14 +18,12 @@ from plastic.agents.rainbow import networks
 from plastic.agents.rainbow.c51 import atoms, expected
 from plastic.agents.rainbow.loss import RainbowLoss
 from plastic.agents.rainbow.presets import DEFAULTS, PRESETS
-from plastic.agents.replay import Replay
 from plastic.core.adam import Adam
 from plastic.core.agent import Act, Site
 from plastic.core.errors import UsageError
 from plastic.core.evaluating import evaluating
-from plastic.core.learner import Learner
+from plastic.core.modifier import MakeOptimizer
 from plastic.core.options import between
-from plastic.core.streams import generator
 
 _positive = between(0, above=True)
 _share = between(0, 1)
@@ -88,7 +86,6 @@ class Rainbow(OffPolicy):
     v_min: float = -10.0
     v_max: float = 10.0
     n_step: int = field(default=10, validator=_count)
-    discount: float = field(default=0.99, validator=_share)
     batch_size: int = field(default=32, validator=_count)
     replay_ratio: float = field(default=2.0, validator=_positive)
     replay_capacity: int = field(default=100_000, validator=_count)
@@ -103,10 +100,7 @@ class Rainbow(OffPolicy):
     acting: Literal["target", "online"] = "target"
     epsilon: float = field(default=0.0, validator=_share)
     epsilon_evaluation: float = field(default=0.001, validator=_share)
-    augmentation: bool = True
-    shift: int = field(default=4, validator=between(0))
     intensity: float = field(default=0.05, validator=between(0))
-    probe_batch: int = field(default=512, validator=_count)
 
     _support: Tensor = field(init=False)
     _beta: Tensor = field(init=False)  # exponent of the importance weights at this update
@@ -119,49 +113,23 @@ class Rainbow(OffPolicy):
             )
         if site.action_space.start:
             raise UsageError(f"rainbow needs actions counted from 0; this environment has {site.action_space}")
-        self._settle(site)
-        shape = site.observation_space.shape
-        self.knobs = {
-            "replay_ratio": self.replay_ratio,
-            "learning_rate": self.learning_rate,
-            "n_step": self.n_step,
-            "discount": self.discount,
-        }
-        if self._images:
-            self.knobs["augmentation"] = self.augmentation
+        self._settle(site, priority_exponent=self.priority_exponent)
         self._support = atoms(self.v_min, self.v_max, self.atoms).to(site.device)
         self._beta = torch.zeros((), dtype=torch.float64, device=site.device)
-        self._batches = generator(site.seed, "replay", device=site.device)
-        self._exploration = generator(site.seed, "exploration")
-        self._replay = Replay(
-            capacity=self.replay_capacity,
-            observation_shape=shape,
-            dtype=self._dtype,
-            frame_stack=site.frame_stack,
-            frame_pad=site.frame_pad,
-            n_step=self.n_step,
-            discount=self.discount,
-            priority_exponent=self.priority_exponent,
-            device=site.device,
-        )
-        objective = RainbowLoss(
-            self._replay, self._support, self.double, self.shift, self.intensity, self.probe_batch, self.knobs
-        )
-        learner = Learner(
+        learner = self._learner(
             "rainbow",
-            lambda: self._network(shape, int(site.action_space.n)),  # type: ignore[attr-defined]
-            objective,
-            partial(Adam, lr=self.learning_rate, eps=self.adam_eps),
-            plugins=site.plugins["rainbow"],
-            clock=site.clock,
-            seed=site.seed,
-            device=site.device,
-            max_grad_norm=self.max_grad_norm,
-            knobs=self.knobs,
+            lambda: self._network(site.observation_space.shape, self._actions),
+            RainbowLoss(
+                self._replay, self._support, self.double, self.shift, self.intensity, self.probe_batch, self.knobs
+            ),
+            self.max_grad_norm,
         )
         learner.follow("target", rate=self.target_rate, period=self.target_period)
         learner.draw_noise()
         self.learners = {"rainbow": learner}
+
+    def _optimizer(self) -> MakeOptimizer:
+        return partial(Adam, lr=self.learning_rate, eps=self.adam_eps)
 
     def _network(self, shape: tuple[int, ...], actions: int) -> nn.Module:
         if self._images:
