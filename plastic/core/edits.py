@@ -24,7 +24,9 @@ class Overwrite:
         where: A boolean mask of the parameter's shape; None is all of it.
         copies: Which copies that follow the model are written too: "all", "none" or their names. Those that
             belong to a plugin (`lag`) receive every edit.
-        moments: Whether the optimizer's moments of the entries written are cleared.
+        moments: Whether the optimizer's moments of the entries written are cleared. If so, a whole parameter begins
+            anew, and whatever plugins remember of it (an age, a running mean) does, too: see `renewed` there.
+            A projection that goes on with the same weights keeps both.
         step: Whether the optimizer's step count of this parameter is cleared. By default it goes
             with the moments of a whole tensor and stays where only a part was written: PyTorch
             counts per tensor, and cleared moments under an old count make the next step
@@ -41,6 +43,11 @@ class Overwrite:
     moments: Keep = field(default="clear", validator=_keep)
     step: Keep | None = field(default=None, validator=validators.optional(_keep))
     given: Sequence[str] = ()
+
+    @property
+    def renews(self) -> bool:
+        """Whether the whole parameter begins anew."""
+        return self.where is None and self.moments == "clear"
 
 
 @frozen(eq=False)

@@ -40,5 +40,5 @@ class PlasticityIntervention(Plugin):
         """
         return ()
 
-    def edited(self, names: Collection[str]) -> None:
-        """Whole parameters of these names were overwritten, by this plugin or another."""
+    def renewed(self, names: Collection[str]) -> None:
+        """Parameters of these names began anew, by this plugin's edit or another's: whole, their moments cleared."""

@@ -383,7 +383,7 @@ class Learner:
         Raises:
             UsageError: If an edit names what is not there, or is none of the four kinds.
         """
-        whole: list[str] = []
+        renewed: list[str] = []
         written: dict[SpectralNorm, None] = {}
         for edit in edits:
             into = Overwriting(self.name, self.model, self._lagged, self.optimizer, by)
@@ -391,8 +391,8 @@ class Learner:
                 case Overwrite():
                     into.overwrite(edit)
                     written |= dict.fromkeys(into.normalised(edit.name))
-                    if edit.where is None:
-                        whole.append(edit.name)
+                    if edit.renews:
+                        renewed.append(edit.name)
                 case Replace():
                     self._replace(edit, by)
                 case Forget():
@@ -405,11 +405,11 @@ class Learner:
                     )
         for layer in written:
             layer.settle()
-        if whole:
+        if renewed:
             for modifier in self._modifiers:
-                modifier.edited(whole)
+                modifier.renewed(renewed)
             for intervention in self._interventions:
-                intervention.edited(whole)
+                intervention.renewed(renewed)
 
     def _replace(self, edit: Replace, by: Plugin) -> None:
         if edit.path not in dict(self.model.named_modules()) or not edit.path:

@@ -80,5 +80,5 @@ class OptimizerModifier(Plugin):
             lr: The learning rate, a scalar on the device where updates are recorded.
         """
 
-    def edited(self, names: Collection[str]) -> None:
-        """Whole parameters of these names were overwritten by an intervention."""
+    def renewed(self, names: Collection[str]) -> None:
+        """Parameters of these names began anew by an intervention's edit: whole, their moments cleared."""

@@ -37,10 +37,10 @@ def test_every_option_of_every_plugin_is_explained(plastic: "Plastic", name: str
     done = plastic("plugins", "show", name)
     assert (done.code, done.err) == (0, "")
     table = done.out[done.out.index("\noption ") :].splitlines()[2:]
-    for line, option in zip(table, fields(PLUGINS[name].cls), strict=False):
-        cells = [cell for cell in line.split("  ") if cell]
-        assert cells[0] == option
-        assert len(cells) == 4, f"{name}: {option} has no meaning in the docstring"
+    options = fields(PLUGINS[name].cls)
+    listed = {cells[0]: cells for line in table if (cells := [cell for cell in line.split("  ") if cell])}
+    for option in options:
+        assert len(listed[option]) == 4, f"{name}: {option} has no meaning in the docstring"
 
 
 def test_claims_are_those_of_the_defaults_and_what_options_add(plastic: "Plastic") -> None:

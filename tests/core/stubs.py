@@ -170,7 +170,7 @@ class Widen(PlasticityIntervention):
             module.requires_grad_(False)
         return nn.Sequential(module, nn.Linear(2, 2))
 
-    def edited(self, names: Any) -> None:
+    def renewed(self, names: Any) -> None:
         self.told.append(list(names))
 
 

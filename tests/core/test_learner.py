@@ -267,7 +267,7 @@ class Shadow(OptimizerModifier):
     def start(self, params: Parameters, lag: Callable[[str], Mapping[str, Tensor]]) -> None:
         self.shadow = lag("shadow")
 
-    def edited(self, names: Iterable[str]) -> None:
+    def renewed(self, names: Iterable[str]) -> None:
         self.told.append(list(names))
 
 
@@ -294,7 +294,7 @@ def test_a_name_of_a_copy_that_is_taken_is_refused() -> None:
         learner.follow("shadow", rate=0.5)
 
 
-def test_whoever_remembers_weights_is_told_of_whole_overwrites_alone() -> None:
+def test_whoever_remembers_weights_is_told_of_what_began_anew_alone() -> None:
     shadow, widen = Shadow(), Widen(when=Never())
     learner = learner_with(shadow, widen)
     mask = torch.tensor([True, False])
@@ -305,6 +305,7 @@ def test_whoever_remembers_weights_is_told_of_whole_overwrites_alone() -> None:
         Overwrite("head.2.bias", torch.zeros(2), where=mask),
     )
     write(learner, Overwrite("head.2.bias", torch.zeros(2), where=mask))
+    write(learner, Overwrite("head.0.bias", lambda bias: bias / 2, moments="keep"))
     write(learner, Forget(["head.2.bias"]))
     assert shadow.told == widen.told == [["head.2.bias", "head.0.bias"]]
 

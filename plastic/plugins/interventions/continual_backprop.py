@@ -73,7 +73,7 @@ class ContinualBackprop(PlasticityIntervention):
         hidden(model, self.layers)
         self._wires = None
 
-    def edited(self, names: Collection[str]) -> None:
+    def renewed(self, names: Collection[str]) -> None:
         """The units of a layer that was drawn anew are new."""
         for units, columns, _ in drawn_anew(self.wired, names):
             for numbers, where in ((self.ages, units), (self.utilities, units), (self.means, columns)):

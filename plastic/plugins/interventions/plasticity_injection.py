@@ -99,7 +99,7 @@ class PlasticityInjection(PlasticityIntervention):
         self._model = model
         self.norm = self._norm(model)
 
-    def edited(self, names: Collection[str]) -> None:
+    def renewed(self, names: Collection[str]) -> None:
         """Remember its norm anew where it was reset."""
         if self._model is not None and any(selects(self.module, name) for name in names):
             self.norm = self._norm(self._model)

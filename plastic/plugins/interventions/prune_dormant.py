@@ -60,7 +60,7 @@ class PruneDormant(PlasticityIntervention):
             put(model, units.activation, nn.Sequential(mask, model.get_submodule(units.activation)))
         return model
 
-    def edited(self, names: Collection[str]) -> None:
+    def renewed(self, names: Collection[str]) -> None:
         """The units of a layer that was drawn anew have not been watched yet."""
         for (units,) in drawn_anew(self.watched, names):
             for numbers in (self.silent, self.seen):

@@ -16,8 +16,8 @@ from plastic.core.schedule import Every, Schedule
 class SWA(OptimizerModifier):
     """Evaluate with the running mean of the weights (Izmailov et al., 2018, arXiv:1803.05407).
 
-    Training is untouched. The mean starts anew when an intervention overwrites whole parameters or
-    replaces a module: a mean over old and fresh heads is the weight of neither. Until it holds
+    Training is untouched. The mean starts anew when whole parameters begin anew (a reset) or a module is
+    replaced: a mean over old and fresh heads is the weight of neither. Until it holds
     something, evaluation uses what it would use without.
 
     Attributes:
@@ -58,7 +58,7 @@ class SWA(OptimizerModifier):
         share = self.count.reciprocal()  # one for each tensor: as a number it would have to come from the device
         torch._foreach_lerp_(average, weights, [share] * len(average))
 
-    def edited(self, names: Collection[str]) -> None:
+    def renewed(self, names: Collection[str]) -> None:
         """Begin again."""
         self.count.zero_()
         self.begun = False

@@ -14,13 +14,16 @@ from plastic.core.layers import CReLU, MemberNorm
 from plastic.core.learner import Learner
 from plastic.core.schedule import Always, At, Every
 from plastic.core.unit_graph import unit_graph
+from plastic.plugins.interventions.continual_backprop import ContinualBackprop
 from plastic.plugins.interventions.crelu import ConcatenatedReLU
 from plastic.plugins.interventions.l2_init import L2Init
 from plastic.plugins.interventions.layer_norm import LayerNorm
 from plastic.plugins.interventions.normalize_project import NormalizeProject
 from plastic.plugins.interventions.plasticity_injection import PlasticityInjection
+from plastic.plugins.interventions.prune_dormant import PruneDormant
 from plastic.plugins.interventions.reset import Reset
 from plastic.plugins.interventions.shrink_perturb import ShrinkPerturb
+from plastic.plugins.modifiers.swa import SWA
 from plastic.testing.compare import same
 from plastic.testing.invariants import faults
 from tests.core.layers.critics import Critic, pair
@@ -164,6 +167,18 @@ def test_moments_and_what_others_keep_stay() -> None:
     assert same(before, moments(learner, "encoder.0.weight"))
     for name, value in parameters(learner.copies["l2_init"]).items():
         torch.testing.assert_close(value, origin[name], rtol=1e-6, atol=0)
+
+
+def test_nobody_begins_anew_by_a_projection() -> None:
+    aging, watching = ContinualBackprop(when=Always(), maturity=100), PruneDormant(checks=100, when=Always())
+    mean = SWA(when=Always())
+    learner = rainbow(NormalizeProject(when=Always(), affine="free"), aging, watching, mean)
+    train(learner, 5)
+    assert mean.count == 5
+    assert aging.ages is not None
+    assert aging.ages.tolist() == [5] * len(aging.ages)
+    assert watching.seen is not None
+    assert watching.seen.tolist() == [5] * len(watching.seen)
 
 
 def test_after_a_reset_the_length_is_that_of_the_new_draw() -> None:
