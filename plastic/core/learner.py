@@ -223,7 +223,7 @@ class Learner:
         self._step(gradients)
         for lagged, due in zip(self._lagged.values(), self._moving, strict=True):
             lagged.follow(due=due)
-        self._averages.note(losses, evaluation.norms, self.objective.notes())
+        self._averages.note(losses, evaluation.norms, evaluation.notes)
         return losses
 
     def draw_noise(self) -> None:

@@ -30,7 +30,7 @@ class Objective(ABC):
         return None
 
     def notes(self) -> Mapping[str, Tensor]:
-        """Scalars of the last update that belong into the log beside its loss, on the learner's device."""
+        """Scalars of the losses just evaluated, on the learner's device; those of an update's first go into its log."""
         return {}
 
     @abstractmethod

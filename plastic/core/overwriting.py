@@ -40,7 +40,7 @@ class Overwriting:
                 self._put(tensor_of(lagged.module, own), edit, [self._copied(name, other) for other in edit.given])
         if edit.moments == "clear":
             clear_moments(self.optimizer, parameter, where=edit.where)
-        step = edit.step or ("clear" if edit.moments == "clear" and edit.where is None else "keep")
+        step = edit.step or ("clear" if edit.renews else "keep")
         if step == "clear":
             clear_step(self.optimizer, parameter)
 

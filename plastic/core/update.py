@@ -69,6 +69,7 @@ class Evaluation:
     masks: MaskStreams
     max_grad_norm: float | None = None
     norms: list[Tensor] = field(factory=list)  # of the gradients, before clipping, one a call
+    notes: Mapping[str, Tensor] = field(factory=dict)  # the objective's, of the first call
     _augmented: Any = None
     _target: Any = None
     _calls: int = 0
@@ -95,6 +96,8 @@ class Evaluation:
                     self._target = call(self._augmented, None, True)
             with self._drawing("loss"):
                 losses, scalar = call(self._augmented, self._target, False)
+        if first:
+            self.notes = self.loss.objective.notes()
         gradients = _owned(torch.autograd.grad(scalar, list(at.values()), materialize_grads=True))
         if self.max_grad_norm is not None:
             self._clip(gradients, self.max_grad_norm)

@@ -224,6 +224,24 @@ def test_every_evaluation_is_clipped_to_the_global_norm_and_its_own_norm_is_kept
     assert averages["gradient_norm_last"] == pytest.approx(norm_of(free.steps[1]), rel=1e-5)
 
 
+class Noting(Fit):
+    """Notes the mean output of its last losses."""
+
+    def notes(self) -> Mapping[str, Tensor]:
+        return {"output": self.outputs[-1].mean()}
+
+
+def test_what_is_noted_is_of_the_first_evaluation_as_the_loss_beside_it() -> None:
+    objective = Noting()
+    learner = learner_with(Calls([{}, {"by": 3.0}]), objective=objective)
+    losses = learner.update(batch_of(1))
+    first, second = (float(outputs.mean()) for outputs in objective.outputs)
+    assert abs(first - second) > 0.1
+    averages = learner.averages()
+    assert averages["output"] == pytest.approx(first)
+    assert averages["loss"] == pytest.approx(float(losses.mean()))
+
+
 def test_short_gradients_are_left_as_they_are() -> None:
     calls, free = Calls([{}]), Calls([{}])
     learner_with(calls, max_grad_norm=1e6).update(batch_of(1))
