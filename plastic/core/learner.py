@@ -34,7 +34,11 @@ from plastic.core.subject import Subject
 from plastic.core.update import Evaluation, Loss, nest
 
 Knobs = dict[str, float | int | bool]
-_NEEDED: Mapping[Need, str] = {"policy": "a policy", "values": "predicted returns"}
+_NEEDED: Mapping[Need, str] = {
+    "policy": "a policy",
+    "values": "predicted returns",
+    "weights": "importance weights",
+}
 
 
 class Learner:
@@ -491,9 +495,9 @@ class Learner:
 
 
 def _refuse_missing_offers(plugin: Plugin, objective: Objective, learner: str) -> None:
-    for need in sorted(plugin.needs):
+    for need in sorted(plugin.needed()):
         if not objective.offers(need):
-            raise NothingToActOn(f"{plugin.name} needs {_NEEDED[need]}, and {learner} learns none; leave it out there")
+            raise NothingToActOn(f"{plugin.name} needs {_NEEDED[need]}, and {learner} has none; leave it out there")
 
 
 def _refuse_missing_knobs(plugin: Plugin, knobs: Knobs) -> None:

@@ -46,7 +46,7 @@ class Objective(ABC):
         raise NotImplementedError(f"{type(self).__name__} offers no values")
 
     def offers(self, what: Need) -> bool:
-        """Whether this class says what its `policy` or its `values` are."""
+        """Whether this class says what its `policy`, its `values` or its `weights` are."""
         return getattr(type(self), what) is not getattr(Objective, what)
 
     @abstractmethod

@@ -25,7 +25,7 @@ REACHES: frozenset[Reach] = frozenset(get_args(Reach))
 Change = Literal["structure", "parameters", "copies", "gradients", "optimizer state", "evaluation", "knobs"]
 CHANGES: frozenset[Change] = frozenset(get_args(Change))
 
-Need = Literal["policy", "values"]
+Need = Literal["policy", "values", "weights"]
 NEEDS: frozenset[Need] = frozenset(get_args(Need))
 
 LIVE: Mapping[str, bool] = {"state": False}  # metadata of a field that `start` wires up and no checkpoint holds
@@ -77,6 +77,10 @@ class Plugin(ABC):
     def claimed(self) -> frozenset[Claim]:
         """Of its class's `claims`, those that stand with these options; all, unless an option leaves one out."""
         return self.claims
+
+    def needed(self) -> frozenset[Need]:
+        """Of its class's `needs`, those of these options; all, unless an option leaves one out."""
+        return self.needs
 
     def overrides(self, seam: str) -> bool:
         """Whether this class does anything at `seam`, the name of one of its kind's methods."""

@@ -4,12 +4,14 @@ from typing import Literal
 
 import torch
 from attrs import field, frozen
-from torch import Tensor
+from torch import Tensor, nn
 
 from plastic.core.errors import NothingToActOn
 from plastic.core.intervention import Lag
+from plastic.core.layers.noisy import RANDOM, noises
 from plastic.core.modifier import Draw, Evaluate, Gradients, OptimizerModifier, Parameters
 from plastic.core.options import between
+from plastic.core.plugin import Need
 from plastic.core.schedule import Always, Schedule
 from plastic.core.selection import selects
 
@@ -45,14 +47,15 @@ class SAM(OptimizerModifier):
             the encoder steps with the gradient there, and the rest with that of the first pass.
         adaptive: Scale by the weights, |w| and |w| squared (ASAM, Kwon et al., 2021, arXiv:2102.11600).
         redraw: What the second pass draws anew: some of `noise+augmentation+target`, or `none`.
-        noiseless: Take the first pass at the means of the noisy layers.
-        priority: Which pass' losses become replay priorities; `perturbed` is PLASTIC's code.
+        noiseless: Take the first pass at the means of the noisy layers, and without dropout.
+        priority: Which pass' losses become the priorities of a prioritised replay; `perturbed` is PLASTIC's code.
         when: At which updates; the others are plain steps.
     """
 
     name = "sam"
     claims = frozenset({"ascent"})
     changes = frozenset({"gradients"})
+    needs = frozenset({"weights"})
     rho: float = field(default=0.1, validator=between(0))
     scope: str = "whole"
     adaptive: bool = False
@@ -60,6 +63,15 @@ class SAM(OptimizerModifier):
     noiseless: bool = False
     priority: Literal["clean", "perturbed"] = "clean"
     when: Schedule = Always()
+
+    def needed(self) -> frozenset[Need]:
+        """Priorities, if some are to be written."""
+        return self.needs if self.priority == "perturbed" else frozenset()
+
+    def shown(self, model: nn.Module) -> None:
+        """Refuse a pass without noise where there is none."""
+        if self.noiseless and not noises(model) and not any(isinstance(module, RANDOM) for module in model.modules()):
+            raise NothingToActOn("sam: noiseless=true is for noisy layers and dropout, and here are neither")
 
     def start(self, params: Parameters, lag: Lag) -> None:
         """Refuse a scope in which nothing is trained."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from plastic.core.edits import Replace
-from plastic.core.errors import UsageError
+from plastic.core.errors import NothingToActOn, UsageError
 from plastic.core.learner import Learner
 from plastic.core.modifier import Draw, Gradients, MakeOptimizer, Parameters
 from plastic.core.options import build
@@ -367,3 +367,12 @@ def test_clipping_does_not_shorten_the_ascent_and_does_clip_the_step() -> None:
     averages = learner.averages()
     assert averages["gradient_norm"] == pytest.approx(float((Bowl.curvature * START).norm()))
     assert averages["gradient_norm_last"] == pytest.approx(float(second.norm()))
+
+
+def test_what_would_change_nothing_is_refused() -> None:
+    with pytest.raises(NothingToActOn, match="sam needs importance weights, and small has none; leave it out there"):
+        bowl(SAM(priority="perturbed"))
+    with pytest.raises(
+        NothingToActOn, match="sam: noiseless=true is for noisy layers and dropout, and here are neither"
+    ):
+        bowl(SAM(noiseless=True))

@@ -145,7 +145,7 @@ def test_an_edit_at_the_moment_is_part_of_the_change() -> None:
 
 
 def test_what_has_no_policy_is_refused() -> None:
-    with pytest.raises(NothingToActOn, match="churn needs a policy, and small learns none"):
+    with pytest.raises(NothingToActOn, match="churn needs a policy, and small has none"):
         Learner(
             "small",
             lambda: linear([[1.0]]),

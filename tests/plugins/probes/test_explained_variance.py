@@ -62,7 +62,7 @@ def test_each_of_twin_critics_is_judged_by_itself() -> None:
 
 
 def test_what_predicts_no_returns_is_refused() -> None:
-    with pytest.raises(NothingToActOn, match="explained_variance needs predicted returns, and small learns none"):
+    with pytest.raises(NothingToActOn, match="explained_variance needs predicted returns, and small has none"):
         learner_of(lambda: linear([[1.0]]), torch.ones(1, 1), None, ExplainedVariance())
 
 
