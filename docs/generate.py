@@ -12,7 +12,7 @@ A page asks by a pair of comments, and what stands between them is replaced:
 import argparse
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from plastic.cli.describe import in_one_line, kind, options_of
@@ -118,11 +118,18 @@ def _values(registry: Registry, name: str) -> str:
     rows = [
         *((f"`--preset {preset}`", _where_chosen(one.values)) for preset, one in agent.presets.items() if one.values),
         *(
-            (f"`{task}`", ", ".join([*_settings(one.settings), *filter(None, [_where_chosen(one.values)])]))
+            (
+                _where(task, one.presets),
+                ", ".join([*_settings(one.settings), *filter(None, [_where_chosen(one.values)])]),
+            )
             for task, one in agent.tasks.items()
         ),
     ]
     return _table(("where", "what holds there unless you say otherwise"), rows)
+
+
+def _where(task: str, presets: Collection[str] | None) -> str:
+    return f"`{task}`" if presets is None else f"`{task}` with {', '.join(f'`--preset {name}`' for name in presets)}"
 
 
 def _where_chosen(values: Mapping[str, Mapping[str, object]]) -> str:

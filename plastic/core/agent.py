@@ -1,7 +1,7 @@
 """Agents: networks, losses and acting, assembled with plugins."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 import gymnasium
@@ -53,11 +53,13 @@ class TaskValues:
         source: Where the values come from.
         settings: Of the agent.
         values: Options of plugins by the plugin's name, which hold where such a plugin is chosen.
+        presets: With which presets, `none` among them; None is any.
     """
 
     source: str
     settings: Mapping[str, Any] = field(factory=dict)
     values: Mapping[str, Mapping[str, Any]] = field(factory=dict)
+    presets: Collection[str] | None = None
 
 
 @frozen(eq=False)

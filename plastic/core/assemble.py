@@ -56,7 +56,7 @@ def assemble(recipe: Recipe, registry: Registry) -> Assembly:
     settings: Settings = options.build(Settings, mine, "run")
     family, env, name = _environment(family_class, task, envs, agent_class, recipe.preset)
     preset = presets.find_preset(agent_class, name, observations_of(env.observation_space))
-    known = presets.of_task(agent_class, task)
+    known = presets.of_task(agent_class, task, name)
     chosen = presets.plugins_of(preset, known, recipe.plugins)
     wanted = {**preset.settings, **presets.settings_of(known), **agents}
     classes: list[type[Plugin]] = [registry.find("plugin", one.name) for one in chosen]

@@ -56,9 +56,13 @@ def merged(preset: Sequence[Chosen], chosen: Sequence[Chosen]) -> list[Chosen]:
     return plugins
 
 
-def of_task(agent: type[Agent], task: str) -> list[TaskValues]:
-    """What an agent's sources set for this task, the more special last."""
-    return [values for pattern, values in agent.tasks.items() if fnmatchcase(task, pattern)]
+def of_task(agent: type[Agent], task: str, preset: str) -> list[TaskValues]:
+    """What an agent's sources set for this task beside the preset of that name, the more special last."""
+    return [
+        values
+        for pattern, values in agent.tasks.items()
+        if fnmatchcase(task, pattern) and (values.presets is None or preset in values.presets)
+    ]
 
 
 def settings_of(known: Sequence[TaskValues]) -> dict[str, Any]:

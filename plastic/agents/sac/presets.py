@@ -73,5 +73,11 @@ TASKS: Mapping[str, TaskValues] = {
         "Lee et al. (2023, arXiv:2306.10711), appendix: a radius for the quadruped and one for the rest; the value "
         "is inferred",
         values={"sam": {"rho": 0.1}},
+        presets=("none", "state", "drq", "sam-reset"),
+    ),
+    "dm_control/cheetah-run-*": TaskValues(
+        "Lee et al. (2023, NeurIPS), released control code: a fifth of its 0.01",
+        values={"sam": {"rho": 0.002}},
+        presets=("plastic",),
     ),
 }

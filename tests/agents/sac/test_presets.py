@@ -67,7 +67,7 @@ PLUGINS: Mapping[str, list[tuple[str, str, dict[str, Any]]]] = {
 
 @pytest.mark.parametrize("name", SETTINGS)
 def test_a_preset_is_its_table(name: str) -> None:
-    assembly = assembled("sac", "cheetah-run", name)
+    assembly = assembled("sac", "hopper-hop", name)
     assert settings(assembly) == SETTINGS[name]
     colour = {"pixels": True, "size": 64}  # as PLASTIC's control code has it
     assert of_environment(assembly) == {"state": {}, "plastic": colour}.get(name, PIXELS)
@@ -107,9 +107,9 @@ def test_plugins_of_the_users_take_the_presets_values(preset: str, plugin: str, 
     assert on == {"reset": EVERYTHING, "sam": "critic+actor", "plasticity_injection": "critic"}[plugin]
 
 
-@pytest.mark.parametrize("preset", ["state", "drq", "plastic", "sam-reset"])
+@pytest.mark.parametrize("preset", ["state", "drq", "sam-reset"])
 def test_sams_radius_is_that_of_the_task(preset: str) -> None:
-    plugins = [] if preset in ("plastic", "sam-reset") else ["sam"]
+    plugins = [] if preset == "sam-reset" else ["sam"]
     tasks = (*DMC_M, *DMC_EASY) if preset == "state" else ("hopper-hop", "quadruped-walk")
     for task in tasks:
         found = {name: values for name, _, values in chosen(assembled("sac", task, preset, *plugins))}
@@ -117,6 +117,12 @@ def test_sams_radius_is_that_of_the_task(preset: str) -> None:
     said = {name: values for name, _, values in chosen(assembled("sac", "quadruped-run", preset, "sam:rho=0.7"))}
     assert said["sam"]["rho"] == 0.7
     assert all(values.source for values in TASKS.values())
+
+
+def test_the_released_codes_preset_has_the_radii_of_that_code() -> None:
+    for task, radius in (("hopper-hop", 0.01), ("quadruped-walk", 0.01), ("cheetah-run", 0.002)):
+        found = {name: values for name, _, values in chosen(assembled("sac", task, "plastic"))}
+        assert found["sam"]["rho"] == radius, task
 
 
 @pytest.mark.parametrize(
