@@ -14,6 +14,7 @@ from plastic.agents.replay import Replay
 from plastic.core.adam import Adam
 from plastic.core.agent import Agent, Site, observations_of
 from plastic.core.errors import UsageError
+from plastic.core.inert import only_for, unless
 from plastic.core.learner import Knobs, Learner
 from plastic.core.modifier import MakeOptimizer
 from plastic.core.objective import Objective
@@ -36,8 +37,8 @@ class OffPolicy(Agent):
     replay_capacity: int = field(default=1_000_000, validator=_count)
     learning_starts: int = field(default=10_000, validator=_count)
     learning_rate: float = field(default=3e-4, validator=between(0))
-    augmentation: bool = True
-    shift: int = field(default=4, validator=between(0))
+    augmentation: bool = field(default=True, metadata=only_for("image"))
+    shift: int = field(default=4, validator=between(0), metadata={**only_for("image"), **unless(augmentation=False)})
     probe_batch: int = field(default=512, validator=_count)
 
     learners: Mapping[str, Learner] = field(init=False)

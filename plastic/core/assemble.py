@@ -15,6 +15,7 @@ from plastic.core.agent import Agent, Site, observations_of
 from plastic.core.cuda_graphs import CudaGraphs
 from plastic.core.environment import Env, EnvFamily
 from plastic.core.errors import NothingToActOn, UsageError, suggestion
+from plastic.core.inert import refuse_inert
 from plastic.core.plugin import Plugin
 from plastic.core.programs import Programs
 from plastic.core.recipe import Chosen, Recipe
@@ -61,6 +62,8 @@ def assemble(recipe: Recipe, registry: Registry) -> Assembly:
     wanted = {**preset.settings, **presets.settings_of(known), **agents}
     classes: list[type[Plugin]] = [registry.find("plugin", one.name) for one in chosen]
     agent, plugins, clock = _Beginning(recipe, agent_class, wanted, agents, chosen, classes, env, device).begun()
+    turned = {knob for plugin in plugins for knob in plugin.example.turns}
+    refuse_inert(agent, agents, observations_of(env.observation_space), task, turned)
     if settings.capture:
         agent.be_recorded(CudaGraphs(device) if device.type == "cuda" else Programs())
     resolved = evolve(

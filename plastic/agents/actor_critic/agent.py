@@ -18,6 +18,7 @@ from plastic.agents.encoders import features_of
 from plastic.agents.off_policy import OffPolicy
 from plastic.core.agent import Act, Site
 from plastic.core.evaluating import evaluating
+from plastic.core.inert import only_for
 from plastic.core.layers import Initialiser
 from plastic.core.learner import Learner
 from plastic.core.objective import Objective
@@ -29,7 +30,7 @@ class ActorCritic(OffPolicy):
     """An agent of continuous actions: a learner of twin critics, which owns the encoder, and one of an actor."""
 
     hidden: int = field(default=256, validator=between(1))
-    encoder: networks.Encoder = "drq"
+    encoder: networks.Encoder = field(default="drq", metadata=only_for("image"))
     target_rate: float = field(default=0.005, validator=between(0, 1, above=True))
 
     _actions: Actions = field(init=False)

@@ -11,6 +11,7 @@ from plastic.agents.actor_critic.agent import ActorCritic
 from plastic.agents.actor_critic.networks import Encoder
 from plastic.agents.drqv2.losses import ActorLoss, CriticLoss
 from plastic.agents.drqv2.presets import DEFAULTS, PRESETS, TASKS
+from plastic.core.inert import only_for
 from plastic.core.layers import Initialiser, Orthogonal
 from plastic.core.learner import Learner
 from plastic.core.options import between
@@ -55,7 +56,7 @@ class DrQv2(ActorCritic):
     learns = ("critic", "actor")
 
     hidden: int = field(default=1024, validator=between(1))
-    encoder: Encoder = "drqv2"
+    encoder: Encoder = field(default="drqv2", metadata=only_for("image"))
     n_step: int = field(default=3, validator=between(1))
     batch_size: int = field(default=256, validator=between(1))
     replay_ratio: float = field(default=0.5, validator=between(0, above=True))

@@ -78,7 +78,6 @@ PRESETS: Mapping[str, Preset] = {
         "vector",
         {
             "hidden": 128,
-            "augmentation": False,
             "v_min": 0.0,
             "v_max": 100.0,
             "n_step": 3,

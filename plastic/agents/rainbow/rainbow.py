@@ -22,6 +22,7 @@ from plastic.core.adam import Adam
 from plastic.core.agent import Act, Site
 from plastic.core.errors import UsageError
 from plastic.core.evaluating import evaluating
+from plastic.core.inert import only_for, unless
 from plastic.core.modifier import MakeOptimizer
 from plastic.core.options import between
 
@@ -76,10 +77,10 @@ class Rainbow(OffPolicy):
     environment = "ALE/Pong-v5"
     learns = ("rainbow",)
 
-    encoder: networks.Encoder = "nature"
+    encoder: networks.Encoder = field(default="nature", metadata=only_for("image"))
     hidden: int = field(default=512, validator=_count)
     noisy: bool = True
-    noisy_sigma: float = field(default=0.5, validator=between(0))
+    noisy_sigma: float = field(default=0.5, validator=between(0), metadata=unless(noisy=False))
     dueling: bool = True
     double: bool = True
     atoms: int = field(default=51, validator=between(2))
@@ -91,7 +92,7 @@ class Rainbow(OffPolicy):
     replay_capacity: int = field(default=100_000, validator=_count)
     learning_starts: int = field(default=2_000, validator=_count)
     priority_exponent: float = field(default=0.5, validator=between(0))
-    priority_weight: float = field(default=0.4, validator=_share)
+    priority_weight: float = field(default=0.4, validator=_share, metadata=unless(priority_exponent=0.0))
     learning_rate: float = field(default=1e-4, validator=between(0))
     adam_eps: float = field(default=1.5e-4, validator=_positive)
     max_grad_norm: float = field(default=10.0, validator=_positive)
@@ -100,7 +101,9 @@ class Rainbow(OffPolicy):
     acting: Literal["target", "online"] = "target"
     epsilon: float = field(default=0.0, validator=_share)
     epsilon_evaluation: float = field(default=0.001, validator=_share)
-    intensity: float = field(default=0.05, validator=between(0))
+    intensity: float = field(
+        default=0.05, validator=between(0), metadata={**only_for("image"), **unless(augmentation=False)}
+    )
 
     _support: Tensor = field(init=False)
     _beta: Tensor = field(init=False)  # exponent of the importance weights at this update

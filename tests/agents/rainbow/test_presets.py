@@ -163,7 +163,6 @@ def test_classic_is_for_vectors_and_fits_classic_control() -> None:
     assert (agent.replay_ratio, agent.learning_starts, agent.hidden) == (1.0, 500, 128)
     assert agent.v_min <= 0
     assert agent.v_max >= (1 - 0.99**500) / (1 - 0.99)  # the return of a full CartPole game
-    assert not agent.augmentation
 
 
 def test_there_are_no_others() -> None:
