@@ -104,8 +104,8 @@ def test_each_of_a_thousand_updates_from_the_same_state_agrees(kind: str, cuda: 
     for _ in range(1_000):
         for name, learner in other.learners.items():
             _put(learner, one.learners[name])
-        other.agent._replay._priority.copy_(one.agent._replay._priority)  # type: ignore[attr-defined]
-        other.agent._replay._max_priority.copy_(one.agent._replay._max_priority)  # type: ignore[attr-defined]
+        other.agent._replay._priorities.units.tensor.copy_(one.agent._replay._priorities.units.tensor)  # type: ignore[attr-defined]
+        other.agent._replay._priorities.largest.copy_(one.agent._replay._priorities.largest)  # type: ignore[attr-defined]
         other.agent._batches.set_state(one.agent._batches.get_state())  # type: ignore[attr-defined]
         for made in (one, other):
             made.update()

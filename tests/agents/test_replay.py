@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from plastic.agents.replay import Batch, Replay, pick
+from plastic.agents.replay import Batch, Replay
 from plastic.core.errors import UsageError
 
 Observation = np.ndarray[Any, Any]
@@ -229,49 +229,10 @@ def test_before_an_episode_its_first_frame_stands_again(
         feeder.check()
 
 
-def test_padding_worked_by_hand() -> None:
-    first, second, third = ([number] * 2 for number in (3.0, 5.0, 7.0))
-    for pad, before in (("zeros", [0.0] * 2), ("first", first)):
-        replay = small(
-            observation_shape=(6,), dtype=torch.float32, frame_stack=3, frame_pad=pad, n_step=1, priority_exponent=0
-        )
-        stacks = [before + before + first, before + first + second, first + second + third]
-        replay.start(np.array(stacks[0]))
-        replay.add(0, 0.0, np.array(stacks[1]), terminated=False, truncated=False)
-        replay.add(0, 0.0, np.array(stacks[2]), terminated=False, truncated=True)
-        batch = replay.sample(64, 1.0, stream())
-        seen = dict(zip(batch.index.tolist(), zip(batch.observation, batch.next_observation, strict=True), strict=True))
-        assert {index: [one.tolist(), two.tolist()] for index, (one, two) in seen.items()} == {
-            0: stacks[0:2],
-            1: stacks[1:3],
-        }
-
-
 def test_many_laps_of_a_ring() -> None:
     feeder = filled(small(capacity=37, n_step=5, frame_stack=4, observation_shape=(4, 2, 2)), steps=1000)
     assert len(feeder.rows) > 25 * 37
     feeder.check()
-
-
-def test_windows_worked_by_hand() -> None:
-    feeder = Feeder(small(n_step=3, discount=0.5))
-    for reward in (1.0, 2.0, 4.0):
-        feeder.add(reward=reward)
-    feeder.add(reward=8.0, terminated=True)  # rows 0 to 3
-    feeder.add(reward=16.0)
-    feeder.add(reward=32.0, truncated=True)  # rows 4 and 5, and 6 for the last observation
-    batch = feeder.replay.sample(24, 1.0, stream())
-    got = {
-        i: (r, d) for i, r, d in zip(*(x.tolist() for x in (batch.index, batch.returns, batch.discount)), strict=True)
-    }
-    assert got == {
-        0: (1 + 1 + 1, 0.125),
-        1: (2 + 2 + 2, 0.0),
-        2: (4 + 4, 0.0),
-        3: (8, 0.0),
-        4: (16 + 16, 0.25),
-        5: (32, 0.5),
-    }
 
 
 def test_terminal_and_truncated_at_once_is_a_terminal() -> None:
@@ -309,63 +270,6 @@ def test_what_is_fed_may_be_reused_by_the_environment() -> None:
     assert replay.sample(1, 1.0, stream()).observation.tolist() == [[7, 8]]
 
 
-@pytest.mark.parametrize(
-    ("fraction", "row"), [(0.0, 1), (0.25, 1), (0.5, 1), (0.5000001, 3), (0.75, 3), (0.7500001, 4), (1.0, 4)]
-)
-def test_a_draw_on_a_boundary_goes_left_and_never_to_an_empty_row(fraction: float, row: int) -> None:
-    shares = torch.tensor([0, 2, 0, 1, 1, 0]) * 2**40
-    assert pick(shares.cumsum(0), torch.tensor([fraction], dtype=torch.float64)).item() == row
-
-
-@EXAMPLES
-@given(
-    st.lists(st.sampled_from([0, 0, 1, 2, 43, 2**20, 2**60]), min_size=1, max_size=7).filter(any),
-    st.lists(st.floats(0, 1), min_size=1),
-)
-def test_a_draw_is_the_row_whose_share_it_falls_in(shares: list[int], fractions: list[float]) -> None:
-    rows = pick(torch.tensor(shares).cumsum(0), torch.tensor(fractions, dtype=torch.float64))
-    for fraction, row in zip(fractions, rows.tolist(), strict=True):
-        below, total = sum(shares[:row]), sum(shares)
-        assert shares[row] > 0
-        assert below / total <= fraction * (1 + 1e-15) or below == 0
-        assert fraction <= (below + shares[row]) / total * (1 + 1e-15)
-
-
-def test_priorities_are_powers_of_the_loss() -> None:
-    feeder = filled(small(priority_exponent=0.5))
-    index = torch.tensor(list(feeder.drawable())[:4])
-    losses = torch.tensor([4.0, 0.01, 123.456, 0.0])
-    feeder.replay.set_priorities(index, losses)
-    wanted = (losses.double() + 1e-10) ** 0.5
-    torch.testing.assert_close(feeder.replay.priorities[index], wanted, rtol=1e-7, atol=1.2e-10)
-    feeder.replay.set_priorities(index, torch.zeros(4))
-    assert (feeder.replay.priorities[index] > 0).all()  # a loss of 0 stays drawable
-
-
-def test_new_rows_get_the_largest_priority_so_far_which_never_falls() -> None:
-    feeder = Feeder(small(n_step=1))
-    feeder.add()
-    feeder.add()
-    assert feeder.replay.priorities[:2].tolist() == [1, 1]
-    feeder.replay.set_priorities(torch.tensor([0, 1]), torch.tensor([0.25, 0.04]))
-    feeder.add()
-    assert feeder.replay.priorities[2].item() == 1
-    feeder.replay.set_priorities(torch.tensor([1]), torch.tensor([9.0]))
-    feeder.replay.set_priorities(torch.tensor([1]), torch.tensor([0.25]))
-    feeder.add()
-    assert feeder.replay.priorities[:4].tolist() == pytest.approx([0.5, 0.5, 1, 3])
-
-
-def test_of_duplicates_in_one_write_the_last_counts() -> None:
-    feeder = filled(small(), steps=30)
-    a, b = list(feeder.drawable())[:2]
-    index = torch.tensor([a, b] * 300 + [b, a, a])
-    losses = torch.rand(len(index), generator=stream())
-    feeder.replay.set_priorities(index, losses)
-    wanted = losses[[-1, -3]].double().add(1e-10).sqrt()
-    torch.testing.assert_close(feeder.replay.priorities[[a, b]], wanted, rtol=1e-7, atol=0)
-
-
 def test_a_late_write_does_not_revive_a_row() -> None:
     feeder = Feeder(small(n_step=1, capacity=8))
     for _ in range(6):
@@ -375,39 +279,6 @@ def test_a_late_write_does_not_revive_a_row() -> None:
         feeder.add()
     feeder.replay.set_priorities(index, torch.ones(32))  # 1 is also what new rows have
     feeder.check()
-
-
-@pytest.mark.parametrize("loss", [math.nan, math.inf, 1e30])
-def test_a_monstrous_loss_spoils_no_row_number(loss: float) -> None:
-    feeder = filled(small())
-    rows = set(feeder.drawable())
-    feeder.replay.set_priorities(torch.tensor(sorted(rows)), torch.full((len(rows),), loss))
-    assert (feeder.replay.priorities >= 0).all()
-    if loss > 0:
-        assert feeder.replay.priorities[max(rows)] == pytest.approx(2.0**30 / 24)  # the largest that adds up
-    assert set(feeder.replay.sample(1000, 1.0, stream()).index.tolist()) <= rows
-
-
-def test_rows_are_drawn_as_often_as_their_priority_says() -> None:
-    feeder = filled(small(capacity=60), steps=200)
-    index = torch.tensor(sorted(feeder.drawable()))
-    losses = torch.rand(len(index), generator=stream(1)) ** 4
-    losses[3] = 0.0
-    feeder.replay.set_priorities(index, losses)
-    share = feeder.replay.priorities / feeder.replay.priorities.sum()
-    generator, counts = stream(2), torch.zeros(60, dtype=torch.long)
-    for _ in range(2000):
-        counts += feeder.replay.sample(16, 0.4, generator).index.bincount(minlength=60)
-    expected = share * 32_000
-    # Strata make the counts of frequent rows more even than independent draws would be.
-    assert ((counts - expected).abs() <= 5 * (expected + 1).sqrt()).all()
-    assert counts[share == 0].sum() == 0
-
-
-def test_draws_are_stratified() -> None:
-    feeder = filled(small())
-    rows = sorted(feeder.drawable())
-    assert feeder.replay.sample(len(rows), 1.0, stream()).index.tolist() == rows
 
 
 def test_weights_worked_by_hand() -> None:
@@ -582,8 +453,17 @@ def same(one: Batch, other: Batch) -> bool:
 
 def storage(replay: Replay) -> dict[str, int]:
     """Where a captured graph would look for the tensors of this replay; n_step's two may move."""
-    windows = ("_ahead", "_powers")
-    return {k: v.data_ptr() for k, v in vars(replay).items() if isinstance(v, Tensor) and k not in windows}
+    windows = ("replay._windows._ahead", "replay._windows._powers")
+    return {name: tensor.data_ptr() for name, tensor in tensors(replay, "replay") if name not in windows}
+
+
+def tensors(thing: Any, name: str) -> Iterator[tuple[str, Tensor]]:
+    """All that a replay keeps, by the attributes that lead there."""
+    if isinstance(thing, Tensor):
+        yield name, thing
+    elif type(thing).__module__.startswith("plastic."):
+        for attribute, value in vars(thing).items():
+            yield from tensors(value, f"{name}.{attribute}")
 
 
 def saved(replay: Replay) -> tuple[dict[str, Any], int]:
@@ -743,15 +623,3 @@ def test_add_before_start_is_refused() -> None:
     feeder.add(terminated=True)
     with refused("start"):
         feeder.replay.add(0, 0.0, feeder.stack, terminated=False, truncated=False)
-
-
-def test_observations_that_are_not_as_declared_are_refused() -> None:
-    replay = small()
-    with refused("zeros before its newest frame"):
-        replay.start(np.ones((2, 1, 3), np.uint8))
-    with refused("newest frame repeated"):
-        small(frame_pad="first").start(np.array([0, 0, 0, 1, 1, 1], np.uint8).reshape(2, 1, 3))
-    with refused("shape"):
-        replay.start(np.zeros((2, 1, 4), np.uint8))
-    with refused("whole numbers"):
-        replay.start(np.zeros((2, 1, 3), np.float32))
