@@ -91,6 +91,20 @@ def test_after_an_injection_updates_are_recorded_anew() -> None:
     assert len([kind for kind in after if "update" in str(kind)]) == 1
 
 
+def test_windows_that_were_once_of_this_length_are_recorded_anew() -> None:
+    def trial(*, replayed: bool) -> Trial:
+        made = Trial("rainbow", steps=WARM + 12)
+        if replayed:
+            made.agent.be_recorded(Programs())
+        made.warm_up().run(WARM + 3)
+        for n_step, discount, to in ((3, 0.99, 6), (2, 0.5, 12)):
+            made.agent.knobs |= {"n_step": n_step, "discount": discount}
+            made.run(WARM + to)
+        return made
+
+    assert differences(story(trial(replayed=True)), story(trial(replayed=False))) == []
+
+
 def test_a_checkpoint_of_a_run_that_replays_goes_on_bit_for_bit() -> None:
     chosen = [Chosen.parse("sam"), Chosen.parse("swa:when=2")]
     whole = Trial("rainbow", chosen, steps=WARM + 12)

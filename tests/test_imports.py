@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "plastic"
 
 EVERYTHING = frozenset({"agents", "bench", "cli", "core", "envs", "plugins", "report", "testing"})
-SHARED = frozenset({"actor_critic"})  # what stands in a folder under agents/ and is no agent
+SHARED = frozenset({"actor_critic", "replay"})  # what stands in a folder under agents/ and is no agent
 # The parts of plastic each part may import; "" is plastic/__init__.py and the modules beside it.
 ALLOWED = {
     "": (EVERYTHING | {""}) - {"cli"},

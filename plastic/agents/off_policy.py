@@ -130,6 +130,10 @@ class OffPolicy(Agent):
             self._replay.discount = self.knobs["discount"]
         return super().prepare()
 
+    def layout(self) -> Hashable:
+        """See `Agent.layout`."""
+        return super().layout(), self._replay.layout
+
     def generators(self) -> Iterator[torch.Generator]:
         """See `Agent.generators`."""
         yield from super().generators()

@@ -169,14 +169,15 @@ class Agent(ABC):
         """
         for learner in self.learners.values():
             learner.be_recorded()
-        self.capture = Capture(recorder, self.generators, self._layout)
+        self.capture = Capture(recorder, self.generators, self.layout)
 
     def generators(self) -> Iterator[torch.Generator]:
         """What `learn` draws from."""
         for learner in self.learners.values():
             yield from learner.generators()
 
-    def _layout(self) -> Hashable:
+    def layout(self) -> Hashable:
+        """Something else whenever tensors that `learn` works on are no longer where they were."""
         return tuple(learner.layout for learner in self.learners.values())
 
     @property

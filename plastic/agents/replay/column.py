@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -32,18 +33,24 @@ class Column:
         return self.tensor.nbytes + (0 if self._on_host or self.host is None else int(self.host.nbytes))
 
     def put(self, row: int, value: Any) -> None:
-        """Write one row."""
+        """Write one row, without waiting for the device."""
         if self.host is not None:
             self.host[row] = value
-        if not self._on_host:
-            plain = isinstance(value, int | float | Tensor)
-            self.tensor[row] = value if plain else torch.tensor(value)
+        if self._on_host:
+            return
+        place = self.tensor[row]  # `self.tensor[row] = value` would wait: what it makes of the value is on the host
+        if isinstance(value, np.ndarray):
+            place.copy_(torch.tensor(value), non_blocking=True)  # of pageable memory the driver takes a copy at once
+        elif isinstance(value, Tensor):
+            place.copy_(value, non_blocking=True)
+        else:
+            place.fill_(value)
 
     def head(self, count: int) -> Tensor:
-        """The first `count` rows; a view."""
+        """The first `count` rows, on the host; on a CPU in the same memory."""
         rows = self.tensor[:count]
         # torch.save writes the whole storage of a view; through numpy the same memory has one of its own.
-        return torch.from_numpy(rows.numpy()) if self._on_host else rows
+        return torch.from_numpy(rows.numpy()) if self._on_host else rows.cpu()
 
     def load(self, rows: Tensor) -> None:
         """Write the first rows; those behind stay."""

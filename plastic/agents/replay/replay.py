@@ -7,11 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from plastic.agents.column import Column
-from plastic.agents.drawable import Drawable
-from plastic.agents.frames import Frames
-from plastic.agents.priorities import UNIT, Priorities
-from plastic.agents.windows import Windows
+from plastic.agents.replay.column import Column
+from plastic.agents.replay.drawable import Drawable
+from plastic.agents.replay.frames import Frames
+from plastic.agents.replay.priorities import UNIT, Priorities
+from plastic.agents.replay.windows import Windows
 from plastic.core.agent import FramePad
 from plastic.core.errors import UsageError
 
@@ -132,6 +132,11 @@ class Replay:
     def priorities(self) -> Tensor:
         """[capacity] float64, 0 for rows that cannot be drawn; a copy, for looking at."""
         return self._priorities.units.tensor.double() / UNIT
+
+    @property
+    def layout(self) -> int:
+        """Counted up when what `sample` reads is no longer where it was: n_step has changed."""
+        return self._windows.layout
 
     @property
     def n_step(self) -> int:

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import torch
 
-from plastic.agents.drawable import Drawable
+from plastic.agents.replay.drawable import Drawable
 
 CAPACITY = 80
 

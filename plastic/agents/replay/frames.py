@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from plastic.agents.column import Column
+from plastic.agents.replay.column import Column
 from plastic.core.agent import FramePad
 from plastic.core.errors import UsageError
 

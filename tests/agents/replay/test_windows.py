@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from plastic.agents.windows import Windows
+from plastic.agents.replay.windows import Windows
 
 ALL = [6, 7, 0, 1, 2, 3]
 

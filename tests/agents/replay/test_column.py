@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from plastic.agents.column import Column
+from plastic.agents.replay.column import Column
+from tests.test_cuda import no_waiting
 
 
 def test_on_a_cpu_host_and_tensor_are_one_memory() -> None:
@@ -51,7 +52,21 @@ def test_elsewhere_the_host_keeps_a_copy_of_what_it_must_know(known: bool, cuda:
     assert column.nbytes == 40 * (1 + known)
     column.put(1, 6)
     column.put(2, np.int64(7))
+    assert column.head(3).device.type == "cpu"
+    assert column.head(3).tolist() == [0, 6, 7]
     column.load(torch.tensor([3]))
     column.clear(2)
     assert column.tensor.tolist() == [3, 6, 0, 0, 0]
     assert (column.host.tolist() if known else column.host) == ([3, 6, 0, 0, 0] if known else None)
+
+
+@pytest.mark.cuda
+def test_writing_waits_for_nothing(cuda: torch.device) -> None:
+    numbers, rows = Column(torch.zeros(5, device=cuda)), Column(torch.zeros(5, 2, device=cuda))
+    values = (1, 2.5, True, np.int64(4), torch.ones((), device=cuda))
+    with no_waiting():
+        for place, value in enumerate(values):
+            numbers.put(place, value)
+        rows.put(3, np.array([1.0, 2.0], np.float32))
+    assert numbers.tensor.tolist() == [1, 2.5, 1, 4, 1]
+    assert rows.tensor[3].tolist() == [1, 2]

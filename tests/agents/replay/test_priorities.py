@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from plastic.agents.priorities import EPSILON, UNIT, Priorities, pick
+from plastic.agents.replay.priorities import EPSILON, UNIT, Priorities, pick
 from plastic.core.errors import UsageError
 
 EXAMPLES = settings(max_examples=80, deadline=None, derandomize=True, database=None)

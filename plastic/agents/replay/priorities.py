@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from plastic.agents.column import Column
+from plastic.agents.replay.column import Column
 from plastic.core.errors import UsageError
 
 # Priorities are kept in whole units of 2**-32. Sums of integers are exact and the same in any order, so a

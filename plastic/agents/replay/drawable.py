@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from plastic.agents.column import Column
+from plastic.agents.replay.column import Column
 
 
 class Drawable:

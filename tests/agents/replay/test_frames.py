@@ -7,7 +7,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from plastic.agents.frames import Frames
+from plastic.agents.replay.frames import Frames
 from plastic.core.errors import UsageError
 
 FIRST, SECOND, THIRD = [3.0, 3.0], [5.0, 5.0], [7.0, 7.0]

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from plastic.agents.column import Column
+from plastic.agents.replay.column import Column
 
 
 class Windows:
@@ -24,6 +24,7 @@ class Windows:
     Attributes:
         n_step: as last `set`.
         discount: as last `set`.
+        layout: counted up whenever n_step changes, since a captured graph reads what then lies elsewhere.
     """
 
     def __init__(self, capacity: int, n_step: int, discount: float, device: torch.device) -> None:
@@ -32,6 +33,7 @@ class Windows:
         self.reward = Column(torch.zeros(capacity, device=device))
         self.goes_on = Column(torch.zeros(capacity, dtype=torch.bool, device=device))
         self.terminal = Column(torch.zeros(capacity, dtype=torch.bool, device=device))
+        self.layout = 0
         self._ahead = torch.arange(0, device=device)
         self._powers = torch.ones(1, device=device)
         self.set(n_step, discount)
@@ -42,11 +44,12 @@ class Windows:
         return sum(each.nbytes for each in (self.reward, self.goes_on, self.terminal, self._ahead, self._powers))
 
     def set(self, n_step: int, discount: float) -> None:
-        """Draw windows of another kind from now on; a graph captured before must be captured anew if n_step changes."""
+        """Draw windows of another kind from now on."""
         powers = (discount ** torch.arange(n_step + 1, dtype=torch.float64)).float()
         if n_step == len(self._ahead):
-            self._powers.copy_(powers)  # in place: a captured graph reads it there
+            self._powers.copy_(powers, non_blocking=True)  # in place: a captured graph reads it there
         else:
+            self.layout += 1
             self._ahead = torch.arange(n_step, device=self._device)  # [n_step]
             self._powers = powers.to(self._device)  # discount**0 to discount**n_step
         self.n_step, self.discount = n_step, discount
