@@ -9,8 +9,8 @@ from plastic.core.errors import NothingToActOn
 from plastic.core.intervention import PlasticityIntervention
 from plastic.core.layers import NormAxes, norm_for
 from plastic.core.modules import put
-from plastic.core.selection import selects
-from plastic.core.unit_graph import Units, unit_graph
+from plastic.core.selection import hidden_layers
+from plastic.core.unit_graph import Units
 
 
 @frozen(eq=False)
@@ -37,10 +37,7 @@ class LayerNorm(PlasticityIntervention):
 
     def build(self, model: nn.Module) -> nn.Module:
         """Put a norm before the activation of each selected layer."""
-        selected = [units for units in unit_graph(model) if selects(self.layers, units.layer)]
-        if not selected:
-            raise NothingToActOn(f"layer_norm: no hidden layer matches layers={self.layers}")
-        bare = [units for units in selected if not units.norms]
+        bare = [units for units in hidden_layers(model, self.layers, self.name) if not units.norms]
         if not bare:
             raise NothingToActOn(
                 f"layer_norm: every hidden layer of layers={self.layers} has a norm already; choose others"
