@@ -2,17 +2,17 @@
 
 from collections.abc import Iterator, Mapping
 
-import torch
 from attrs import frozen
 from torch import Tensor, nn
 
 from plastic.core.errors import NothingToActOn
 from plastic.core.layers import can_be_off
+from plastic.core.pooling import by_module, counted, share
 from plastic.core.probe import Probe
 from plastic.core.schedule import Every, Schedule
 from plastic.core.selection import selects
 from plastic.core.subject import Subject
-from plastic.core.unit_graph import activations, module_of, unit_graph
+from plastic.core.unit_graph import activations, unit_graph
 
 
 @frozen(eq=False)
@@ -40,20 +40,11 @@ class ActiveUnits(Probe):
 
     def measure(self, subject: Subject) -> Mapping[str, Tensor]:
         """By module and in total."""
-        active: dict[str, list[Tensor]] = {}
-        alive: dict[str, list[Tensor]] = {}
-        entries: dict[str, int] = {}
-        units: dict[str, int] = {}
+        active, alive = [], []
         for layer, positive in _positive(subject):
-            living = positive.transpose(0, 1).flatten(1).any(1)
-            for key in (module_of(layer), "total"):
-                active.setdefault(key, []).append(positive.sum())
-                alive.setdefault(key, []).append(living.sum())
-                entries[key] = entries.get(key, 0) + positive.numel()
-                units[key] = units.get(key, 0) + living.numel()
-        shares = {key: sum(counts[1:], counts[0]) / entries[key] for key, counts in active.items()}
-        living_shares = {f"alive/{key}": sum(counts[1:], counts[0]) / units[key] for key, counts in alive.items()}
-        return shares | living_shares
+            active.append((layer, counted(positive)))
+            alive.append((layer, counted(positive.transpose(0, 1).flatten(1).any(1))))
+        return by_module(active, share) | {f"alive/{key}": living for key, living in by_module(alive, share).items()}
 
 
 def can_be_counted(model: nn.Module, layers: str) -> bool:
@@ -70,10 +61,10 @@ def active_fraction(subject: Subject, layers: str) -> Tensor:
     Raises:
         NothingToActOn: If none of them is hidden and has an activation that can be off.
     """
-    active = [positive for layer, positive in _positive(subject) if selects(layers, layer)]
+    active = [counted(positive) for layer, positive in _positive(subject) if selects(layers, layer)]
     if not active:
         raise NothingToActOn(f"no hidden layer whose units can be off matches layers={layers}")
-    return torch.stack([positive.sum() for positive in active]).sum() / sum(positive.numel() for positive in active)
+    return share(active)
 
 
 def _positive(subject: Subject) -> Iterator[tuple[str, Tensor]]:
