@@ -6,6 +6,7 @@ from typing import Any
 from attrs import Attribute, define, field
 from torch import Tensor, nn
 
+from plastic.core.active_fraction import active_fraction, can_be_counted
 from plastic.core.edits import Edit, Tune
 from plastic.core.errors import NothingToActOn
 from plastic.core.intervention import Lag, PlasticityIntervention
@@ -13,7 +14,6 @@ from plastic.core.options import between
 from plastic.core.plugin import example
 from plastic.core.schedule import Clock, Every, Schedule
 from plastic.core.subject import Subject
-from plastic.plugins.probes.active_units import active_fraction, can_be_counted
 
 
 def _regular(instance: object, attribute: "Attribute[Any]", value: Schedule) -> None:

@@ -1,16 +1,13 @@
 """Layer normalisation of every hidden layer."""
 
-from collections.abc import Iterable
-
 from attrs import frozen
 from torch import nn
 
 from plastic.core.errors import NothingToActOn
 from plastic.core.intervention import PlasticityIntervention
-from plastic.core.layers import NormAxes, norm_for
-from plastic.core.modules import put
+from plastic.core.layers import NormAxes
+from plastic.core.normalising import normalise
 from plastic.core.selection import hidden_layers
-from plastic.core.unit_graph import Units
 
 
 @frozen(eq=False)
@@ -44,11 +41,3 @@ class LayerNorm(PlasticityIntervention):
             )
         normalise(model, bare, self.axes, affine=self.affine)
         return model
-
-
-def normalise(model: nn.Module, bare: Iterable[Units], axes: NormAxes, *, affine: bool) -> None:
-    """Put a norm before the activation of each of these units."""
-    for units in bare:
-        activation = model.get_submodule(units.activation)
-        norm = norm_for(model.get_submodule(units.layer), axes, affine=affine)
-        put(model, units.activation, nn.Sequential(norm, activation))
