@@ -19,6 +19,8 @@ from plastic.core.subject import Subject
 def _regular(instance: object, attribute: "Attribute[Any]", value: Schedule) -> None:
     if not isinstance(value, Every):
         raise ValueError(f"{attribute.name} must be regular, {{every = N, of = ...}}, not {value}")
+    if value.start < 0 or value.stop is not None:  # the window before a check is found by counting from the beginning
+        raise ValueError(f"{attribute.name} must count from the run's beginning and go on to its end, not {value}")
 
 
 _WINDOW = 50  # of the time between two checks, the last 50th is measured: the last of 50 episodes
