@@ -295,14 +295,3 @@ def between(low: float, high: float | None = None, *, above: bool = False) -> Va
             raise ValueError(f"{attribute.name} must be finite, not {value!r}")
 
     return check
-
-
-def one_of(*words: str) -> Validator:
-    """An attrs validator for a closed list of words."""
-
-    def check(instance: Any, attribute: "attrs.Attribute[Any]", value: Any) -> None:
-        if value not in words:
-            raise ValueError(f"{attribute.name} must be one of {', '.join(words)}, not {value!r}")
-
-    check.words = words  # type: ignore[attr-defined]  # for a check that tries them all
-    return check

@@ -23,7 +23,6 @@ class Everything:
     flag: bool = False
     word: str = "head"
     choice: Literal["left", "right"] = "left"
-    closed: str = field(default="a", validator=options.one_of("a", "b"))
     most: int | None = field(default=None, validator=options.between(1))
     spread: float | None = None
     note: str | None = None
@@ -72,7 +71,6 @@ def build(**given: Any) -> Everything:
         ("flag", True, True),
         ("word", "encoder", "encoder"),
         ("choice", "right", "right"),
-        ("closed", "b", "b"),
         ("most", 2, 2),
         ("most", "none", None),
         ("most", None, None),
@@ -132,7 +130,6 @@ def test_what_is_taken(name: str, value: Any, expected: Any) -> None:
         ("word", ["head"], "thing: word must be a word, not ['head']"),
         ("choice", "middle", "thing: choice must be one of left, right, not 'middle'"),
         ("choice", ["left"], "thing: choice must be one of left, right, not ['left']"),
-        ("closed", "c", "thing: closed must be one of a, b, not 'c'"),
         ("most", 1.5, "thing: most must be an integer, not 1.5"),
         ("most", 0, "thing: most must be at least 1, not 0"),
         ("bounds", 0.1, "thing: bounds must be a list, not 0.1"),
