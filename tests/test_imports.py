@@ -1,4 +1,7 @@
-"""Who imports whom: core nothing of the others, plugins, agents and envs only core; the start is quick."""
+"""Who imports whom: core nothing of the others, plugins, agents and envs only core; the start is quick.
+
+No plugin imports another, and no agent another.
+"""
 
 import ast
 import subprocess
@@ -74,6 +77,8 @@ def refusal(importer: str, imported: str) -> str | None:
         agent, other = (lone_agent(name) for name in (importer, imported))
         if other is not None and other != agent:
             return f"an agent shares by modules beside it in agents/, not by importing {other}"
+    if here == there == "plugins" and importer != "plastic.plugins.hooks":
+        return "plugins share by modules of core, not by importing each other"
     return None
 
 
@@ -121,6 +126,9 @@ def test_every_form_of_import_is_seen(package: str, source: str, expected: list[
         ("plastic.core.checkpoint", "plastic.run", False),
         ("plastic.plugins.modifiers.sam", "plastic.core.modifier.OptimizerModifier", True),
         ("plastic.plugins.modifiers.sam", "plastic.agents.replay", False),
+        ("plastic.plugins.modifiers.sam", "plastic.plugins.modifiers.swa.SWA", False),
+        ("plastic.plugins.interventions.redo", "plastic.plugins.probes.dormant_units.DormantUnits", False),
+        ("plastic.plugins.hooks", "plastic.plugins.modifiers.sam.SAM", True),
         ("plastic.agents.rainbow.agent", "plastic.agents.replay.Replay", True),
         ("plastic.agents.rainbow.agent", "plastic.agents.rainbow.network", True),
         ("plastic.agents.replay", "plastic.agents.rainbow.network", False),

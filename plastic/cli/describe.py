@@ -129,7 +129,15 @@ def changed(instance: Any, without: tuple[str, ...] = ()) -> str:
 
 def place(plugin: Plugin) -> str:
     """The part of the network it acts on."""
-    return "+".join(getattr(plugin, name) for name in PLACES if hasattr(plugin, name)) or "whole"
+    said = [getattr(plugin, name, None) for name in PLACES]
+    return "+".join(part for one in said for part in _parts(one)) or "whole"
+
+
+def _parts(said: Any) -> list[str]:
+    """What an option says of the network: one part, several, or, as None, nothing."""
+    if said is None:
+        return []
+    return [option(one) for one in said] if isinstance(said, tuple | list | frozenset) else [option(said)]
 
 
 def moment(plugin: Plugin) -> str:

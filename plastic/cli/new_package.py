@@ -4,6 +4,7 @@ import keyword
 import re
 from pathlib import Path
 
+from plastic.cli.packages import registry
 from plastic.core.errors import UsageError
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
@@ -128,7 +129,7 @@ def write_package(package: str, folder: Path | None = None) -> Path:
     """Write the package's files into a folder of its name, here or in `folder`; gives the new folder.
 
     Raises:
-        UsageError: If the name will not do, or the folder is there.
+        UsageError: If the name will not do, for the package or for its plugin, or the folder is there.
     """
     module = package.replace("-", "_")
     if not _NAME.fullmatch(package) or keyword.iskeyword(module):
@@ -137,11 +138,23 @@ def write_package(package: str, folder: Path | None = None) -> Path:
         )
     if module in ("plastic", "plastic_rl"):
         raise UsageError(f"{package!r} is this package's own name; choose another, as plastic-clipping")
+    plugin = module.removeprefix("plastic_")
+    cls = "".join(word.capitalize() for word in plugin.split("_"))
+    for name in (plugin, cls):
+        if not name.isidentifier() or keyword.iskeyword(name):
+            raise UsageError(
+                f"{package!r} would hold {plugin}.py with a class {cls}, and Python takes {name!r} for no name; choose "
+                "another, as plastic-clipping"
+            )
+    taken = registry(warn=False).all("plugin").get(plugin)
+    if taken is not None and taken.package != package:
+        raise UsageError(
+            f"{package!r} would bring a plugin {plugin!r}, which is there already, from {taken.package}; choose "
+            "another name, as plastic-clipping"
+        )
     root = (folder or Path()) / package
     if root.exists():
         raise UsageError(f"{str(root)!r} is there already; choose another name, or move it away")
-    plugin = module.removeprefix("plastic_")
-    cls = "".join(word.capitalize() for word in plugin.split("_"))
     words = {"package": package, "module": module, "plugin": plugin, "cls": cls}
     for path, text in (
         ("pyproject.toml", _PYPROJECT),

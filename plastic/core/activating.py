@@ -7,8 +7,8 @@ from torch import nn
 from plastic.core.errors import NothingToActOn, UsageError
 from plastic.core.layers import expansion, resized, width
 from plastic.core.modules import put
-from plastic.core.selection import selects
-from plastic.core.unit_graph import Units, unit_graph
+from plastic.core.selection import hidden_layers
+from plastic.core.unit_graph import Units
 
 Style = Literal["output", "input"]
 
@@ -19,9 +19,7 @@ def rectified(model: nn.Module, layers: str, name: str) -> list[Units]:
     Raises:
         NothingToActOn: If there are none; it begins with `name`, that of a plugin.
     """
-    selected = [units for units in unit_graph(model) if selects(layers, units.layer)]
-    if not selected:
-        raise NothingToActOn(f"{name}: no hidden layer matches layers={layers}")
+    selected = hidden_layers(model, layers, name)
     found = [units for units in selected if isinstance(model.get_submodule(units.activation), nn.ReLU)]
     if not found:
         kinds = sorted({type(model.get_submodule(units.activation)).__name__ for units in selected})

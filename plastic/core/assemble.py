@@ -1,6 +1,5 @@
 """From a recipe to everything a run needs, or one sentence why not."""
 
-import math
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -165,8 +164,6 @@ class _Beginning:
                     )
                 starts[name] = value
         agent: Agent = options.build(self.agent, {**self.settings, **starts}, self.recipe.agent)
-        if not math.isfinite(agent.replay_ratio):
-            raise UsageError(f"replay_ratio must be finite, not {agent.replay_ratio}")
         return agent
 
     def _site(self, plugins: Sequence[Addressed], clock: Clock) -> Site:

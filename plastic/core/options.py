@@ -65,6 +65,8 @@ def _structured(cls: type[Any], options: Mapping[str, Any], owner: str) -> dict[
             raise UsageError(f"{owner} has no option {name!r}; {suggestion(name, known)}")
         try:
             values[name] = structure(value, hints[name], known[name].default)
+            if known[name].validator is None:
+                _refuse_infinite(values[name], default_of(known[name]))
         except (ValueError, TypeError) as error:
             raise UsageError(f"{owner}: {name} {_reason(error)}") from error
         except cattrs.errors.StructureHandlerNotFoundError as error:
@@ -112,6 +114,13 @@ def _number(value: Any, hint: Any) -> float:
     if math.isnan(number):
         raise ValueError("must be a number, not nan")  # it would pass every range
     return number
+
+
+def _refuse_infinite(value: Any, default: Any) -> None:
+    """Refuse an infinite number for an option without a validator, unless it is the default."""
+    for number in value if isinstance(value, tuple | list | frozenset) else (value,):
+        if isinstance(number, float) and math.isinf(number) and value != default:
+            raise ValueError(f"must be finite, not {number!r}")
 
 
 def _is_sequence(hint: Any) -> bool:
@@ -270,7 +279,10 @@ Validator = Callable[[Any, "attrs.Attribute[Any]", Any], None]
 
 
 def between(low: float, high: float | None = None, *, above: bool = False) -> Validator:
-    """An attrs validator for a range, ends included (`above` leaves `low` out), with a readable message."""
+    """An attrs validator for a range of finite numbers, with a readable message.
+
+    Both ends are included; `above` leaves `low` out.
+    """
 
     def check(instance: Any, attribute: "attrs.Attribute[Any]", value: Any) -> None:
         if value is None:
@@ -279,16 +291,7 @@ def between(low: float, high: float | None = None, *, above: bool = False) -> Va
             sign = "above" if above else "at least"
             limit = f"{sign} {low:g}" if high is None else f"between {low:g} and {high:g}"
             raise ValueError(f"{attribute.name} must be {limit}, not {value!r}")
+        if isinstance(value, float) and not math.isfinite(value):  # nan is in every range
+            raise ValueError(f"{attribute.name} must be finite, not {value!r}")
 
-    return check
-
-
-def one_of(*words: str) -> Validator:
-    """An attrs validator for a closed list of words."""
-
-    def check(instance: Any, attribute: "attrs.Attribute[Any]", value: Any) -> None:
-        if value not in words:
-            raise ValueError(f"{attribute.name} must be one of {', '.join(words)}, not {value!r}")
-
-    check.words = words  # type: ignore[attr-defined]  # for a check that tries them all
     return check

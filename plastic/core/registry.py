@@ -1,7 +1,7 @@
 """The registry: which plugins, agents and environments there are, and which package brought each."""
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Literal, get_args
 
@@ -13,10 +13,10 @@ from plastic.core import hookspecs
 from plastic.core.agent import Agent
 from plastic.core.environment import EnvFamily
 from plastic.core.errors import UsageError, suggestion
-from plastic.core.intervention import PlasticityIntervention
-from plastic.core.modifier import OptimizerModifier
+from plastic.core.intervention import BUILD_STAGES, PlasticityIntervention
+from plastic.core.modifier import MODIFIER_STAGES, OptimizerModifier
 from plastic.core.options import fields, refuse_unwritable
-from plastic.core.plugin import CHANGES, CLAIMS, REACHES, Plugin
+from plastic.core.plugin import CHANGES, CLAIMS, NEEDS, REACHES, Plugin
 from plastic.core.probe import Probe
 from plastic.core.seams import refuse_wrong_seams
 
@@ -33,6 +33,10 @@ _HOOKS: Mapping[str, tuple[type, Kind]] = {
 
 
 _NEEDED: Mapping[type, tuple[str, ...]] = {Agent: ("presets", "defaults", "actions", "environment", "learns")}
+_STAGES: Mapping[type[OptimizerModifier | PlasticityIntervention], tuple[str, ...]] = {
+    OptimizerModifier: MODIFIER_STAGES,
+    PlasticityIntervention: BUILD_STAGES,
+}
 
 
 @frozen
@@ -172,12 +176,19 @@ def _checked(classes: Any, hook: str, base: type, package: str) -> list[type[Any
 
 
 def _check_vocabulary(cls: type[Plugin], package: str) -> None:
-    for used, known, what in ((cls.claims, CLAIMS, "claims"), (cls.changes, CHANGES, "changes")):
-        for word in used:
+    several: Mapping[str, Collection[str]] = {"claims": CLAIMS, "changes": CHANGES, "needs": NEEDS}
+    for what, known in several.items():
+        for word in getattr(cls, what):
             if word not in known:
-                raise UsageError(f"{package}: {cls.__name__}.{what} holds {word!r}; {suggestion(word, known)}")
-    if cls.reach not in REACHES:
-        raise UsageError(f"{package}: {cls.__name__}.reach is {cls.reach!r}; {suggestion(cls.reach, REACHES)}")
+                raise UsageError(f"{package}: {cls.__name__}.{what} holds {word!r}; {suggestion(str(word), known)}")
+    single: dict[str, Collection[str]] = {"reach": REACHES}
+    for kind, stages in _STAGES.items():
+        if issubclass(cls, kind) and not hasattr(cls.stage, "__get__"):  # a property or a field: each instance's own
+            single["stage"] = stages
+    for what, known in single.items():
+        word = getattr(cls, what)
+        if word not in known:
+            raise UsageError(f"{package}: {cls.__name__}.{what} is {word!r}; {suggestion(str(word), known)}")
     names = set(fields(cls))
     if "on" in names:
         raise UsageError(f"{package}: {cls.__name__} has an option `on`, which says where any plugin acts; rename it")

@@ -1,11 +1,13 @@
 """Words for parts of a network: `encoder`, `trunk`, `head`, or a path with wildcards."""
 
+from collections.abc import Callable
 from fnmatch import fnmatchcase
 from functools import cache
 
 from torch import nn
 
 from plastic.core.errors import NothingToActOn
+from plastic.core.unit_graph import Units, unit_graph
 
 ALIASES = {"backbone": "encoder", "all": "*", "whole": "*"}
 _NOT = "not-"
@@ -45,4 +47,31 @@ def matching(model: nn.Module, pattern: str) -> list[tuple[str, nn.Parameter]]:
     if not found:
         modules = sorted({name.split(".")[0] for name, _ in model.named_parameters()})
         raise NothingToActOn(f"no parameters match {pattern!r}; the network has {', '.join(modules)}")
+    return found
+
+
+def hidden_layers(
+    model: nn.Module,
+    layers: str,
+    name: str = "",
+    *,
+    what: str = "hidden layer",
+    fits: Callable[[Units], bool] | None = None,
+) -> list[Units]:
+    """The hidden layers of `model` whose path `layers` selects, in the order they run.
+
+    Args:
+        model: The network.
+        layers: A pattern, or several.
+        name: Of the plugin that asks, for the error.
+        what: The kind of layer that is looked for, for the error.
+        fits: Which of them are of that kind; all if left out.
+
+    Raises:
+        NothingToActOn: If there are none.
+    """
+    found = [units for units in unit_graph(model) if selects(layers, units.layer) and (fits is None or fits(units))]
+    if not found:
+        whose = f"{name}: " if name else ""
+        raise NothingToActOn(f"{whose}no {what} matches layers={layers}")
     return found

@@ -14,11 +14,11 @@ from attrs import evolve, frozen
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from plastic.core.errors import NothingToActOn, UsageError
+from plastic.core.errors import UsageError
 from plastic.core.evaluating import evaluating
 from plastic.core.layers import Entries, by_unit, columns, members, norm_rows, rows, unit_axis, width
-from plastic.core.selection import selects
-from plastic.core.unit_graph import Units, is_layer, trainable, unit_graph
+from plastic.core.selection import hidden_layers
+from plastic.core.unit_graph import Units, is_layer, trainable
 
 # Stands wherever no label does: added to one or multiplied with it, it leaves a number that is none
 _REST = 0.5
@@ -124,10 +124,12 @@ def hidden(model: nn.Module, layers: str = "whole") -> list[Units]:
     Raises:
         NothingToActOn: If there are none.
     """
-    found = [u for u in unit_graph(model) if selects(layers, u.layer) and trainable(model, u) and u.downstream]
-    if not found:
-        raise NothingToActOn(f"no hidden layer that learns matches layers={layers}")
-    return found
+    return hidden_layers(
+        model,
+        layers,
+        what="hidden layer that learns",
+        fits=lambda units: trainable(model, units) and bool(units.downstream),
+    )
 
 
 def wiring(model: nn.Module, inputs: tuple[Tensor, ...], layers: str = "whole") -> list[Wires]:

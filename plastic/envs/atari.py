@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from plastic.core.environment import Env, EnvFamily
 from plastic.core.errors import UsageError, suggestion
-from plastic.core.options import between, one_of
+from plastic.core.options import between
 from plastic.envs.atari_scores import REFERENCES, human_normalised
 from plastic.envs.resize import RESIZES
 
@@ -58,18 +58,16 @@ class Atari(EnvFamily):
     eval_episodes = 100
 
     frame_skip: int = field(default=4, validator=between(1))
-    frame_pool: Literal["max", "last"] = field(default="max", validator=one_of("max", "last"))
+    frame_pool: Literal["max", "last"] = "max"
     frame_stack: int = field(default=4, validator=between(1))
     screen_size: int = field(default=84, validator=between(8, 160))  # a screen is 160 wide: nothing is stretched
-    resize: Literal["bilinear", "area"] = field(default="bilinear", validator=one_of("bilinear", "area"))
+    resize: Literal["bilinear", "area"] = "bilinear"
     noop_max: int = field(default=30, validator=between(0))
-    life_loss: Literal["always", "training", "never"] = field(
-        default="always", validator=one_of("always", "training", "never")
-    )
+    life_loss: Literal["always", "training", "never"] = "always"
     sticky: float = field(default=0.0, validator=between(0, 1))
     frame_cap: int = field(default=108_000, validator=between(1))
-    time_limit: Literal["terminal", "truncated"] = field(default="terminal", validator=one_of("terminal", "truncated"))
-    reward: Literal["sign", "raw"] = field(default="sign", validator=one_of("sign", "raw"))
+    time_limit: Literal["terminal", "truncated"] = "terminal"
+    reward: Literal["sign", "raw"] = "sign"
     full_action_space: bool = False
 
     def tasks(self) -> Sequence[str]:

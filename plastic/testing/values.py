@@ -45,8 +45,7 @@ def others(cls: type[Plugin], name: str, base: Mapping[str, Any]) -> list[Given]
         found.append({**base, **declared["beside"], name: declared["value"]})
     hint = get_type_hints(cls)[name]
     now = base[name] if name in base else options.default_of(field)
-    words = [*getattr(field.validator, "words", ()), *_words(cls, name)]
-    for value in _alternatives(hint, now, words):
+    for value in _alternatives(hint, now, _words(cls, name)):
         given = {**base, name: value}
         found.append(given)
         if refusal(cls, given) is not None:  # it may exclude another option

@@ -112,6 +112,19 @@ class Penalty(PlasticityIntervention):
         return 0.0
 
 
+@frozen
+class Several(PlasticityIntervention):
+    name = "several"
+    layers: tuple[str, ...] = ("encoder", "head")
+    scope: str | None = None
+
+
+def test_where_of_a_plugin_whose_layers_are_a_list_or_none() -> None:
+    assert place(Several()) == "encoder+head"
+    assert place(Several(layers=(), scope="trunk")) == "trunk"
+    assert place(Several(layers=())) == "whole"
+
+
 def test_where_and_when() -> None:
     assert (place(Wrapping()), moment(Wrapping())) == ("head", "from the start")
     assert (place(Penalty()), moment(Penalty())) == ("whole", "always")

@@ -56,6 +56,23 @@ def test_a_name_that_will_not_do_is_refused(plastic: "Plastic", name: str) -> No
     assert list(plastic.folder.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("package", "words"),
+    [
+        ("plastic-class", "would hold class.py with a class Class, and Python takes 'class' for no name"),
+        ("plastic-2x", "would hold 2x.py with a class 2x, and Python takes '2x' for no name"),
+        ("plastic-none", "would hold none.py with a class None, and Python takes 'None' for no name"),
+        ("plastic-sam", "would bring a plugin 'sam', which is there already, from plastic-rl"),
+        ("layer-norm", "would bring a plugin 'layer_norm', which is there already, from plastic-rl"),
+    ],
+)
+def test_a_name_that_will_not_do_for_the_plugin_is_refused(plastic: "Plastic", package: str, words: str) -> None:
+    done = plastic("plugins", "new", package)
+    assert done.code == 2
+    assert done.error.startswith(f"{package!r} {words}; choose another")
+    assert list(plastic.folder.iterdir()) == []
+
+
 def test_a_folder_that_is_there_is_left_alone(plastic: "Plastic") -> None:
     (plastic.folder / "mine").mkdir()
     done = plastic("plugins", "new", "mine")

@@ -1,5 +1,6 @@
 """Options: what is taken as which type, and how what is not is refused."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -22,7 +23,6 @@ class Everything:
     flag: bool = False
     word: str = "head"
     choice: Literal["left", "right"] = "left"
-    closed: str = field(default="a", validator=options.one_of("a", "b"))
     most: int | None = field(default=None, validator=options.between(1))
     spread: float | None = None
     note: str | None = None
@@ -71,7 +71,6 @@ def build(**given: Any) -> Everything:
         ("flag", True, True),
         ("word", "encoder", "encoder"),
         ("choice", "right", "right"),
-        ("closed", "b", "b"),
         ("most", 2, 2),
         ("most", "none", None),
         ("most", None, None),
@@ -120,6 +119,10 @@ def test_what_is_taken(name: str, value: Any, expected: Any) -> None:
         ("share", -0.1, "thing: share must be between 0 and 1, not -0.1"),
         ("share", float("nan"), "thing: share must be a number, not nan"),
         ("spread", float("nan"), "thing: spread must be a number, not nan"),
+        ("share", math.inf, "thing: share must be between 0 and 1, not inf"),
+        ("rate", math.inf, "thing: rate must be finite, not inf"),
+        ("spread", -math.inf, "thing: spread must be finite, not -inf"),
+        ("bounds", [0.0, math.inf], "thing: bounds must be finite, not inf"),
         ("rate", 0, "thing: rate must be above 0, not 0.0"),
         ("flag", 1, "thing: flag must be true or false, not 1"),
         ("flag", "true", "thing: flag must be true or false, not 'true'"),
@@ -127,7 +130,6 @@ def test_what_is_taken(name: str, value: Any, expected: Any) -> None:
         ("word", ["head"], "thing: word must be a word, not ['head']"),
         ("choice", "middle", "thing: choice must be one of left, right, not 'middle'"),
         ("choice", ["left"], "thing: choice must be one of left, right, not ['left']"),
-        ("closed", "c", "thing: closed must be one of a, b, not 'c'"),
         ("most", 1.5, "thing: most must be an integer, not 1.5"),
         ("most", 0, "thing: most must be at least 1, not 0"),
         ("bounds", 0.1, "thing: bounds must be a list, not 0.1"),
@@ -160,6 +162,24 @@ def test_what_is_refused_in_one_sentence(name: str, value: Any, words: str) -> N
         build(**{name: value})
     assert str(caught.value).startswith(words)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_range_holds_finite_numbers_alone_in_python_too(value: float) -> None:
+    with pytest.raises(ValueError, match=f"^rate must be finite, not {value}$"):
+        Everything(rate=value)
+
+
+def test_what_is_infinite_by_default_or_has_a_validator_of_its_own_may_be() -> None:
+    @frozen
+    class Unbounded:
+        most: float = math.inf
+        least: float = field(default=0.0, validator=lambda *_: None)
+
+    assert options.build(Unbounded, {"most": math.inf, "least": -math.inf}, "thing") == Unbounded(math.inf, -math.inf)
+    assert options.build(Unbounded, {"most": 3.0}, "thing").most == 3.0
+    with pytest.raises(UsageError, match=r"^thing: most must be finite, not -inf$"):
+        options.build(Unbounded, {"most": -math.inf}, "thing")
 
 
 def test_state_is_no_option() -> None:

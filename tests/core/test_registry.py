@@ -13,7 +13,7 @@ from attrs import frozen
 from plastic.core.errors import UsageError
 from plastic.core.hookspecs import GROUP, hookimpl
 from plastic.core.intervention import PlasticityIntervention
-from plastic.core.modifier import OptimizerModifier
+from plastic.core.modifier import ModifierStage, OptimizerModifier
 from plastic.core.probe import Probe
 from plastic.core.registry import KINDS, Registry
 from plastic.core.schedule import Always, Schedule
@@ -23,7 +23,7 @@ from tests.core.games import Games, Hooks, registry
 FRAME = """\
 from attrs import frozen
 from plastic.core.hookspecs import hookimpl
-from plastic.core.modifier import OptimizerModifier
+from plastic.core.modifier import ModifierStage, OptimizerModifier
 """
 CLIP = """
 @frozen(eq=False)
@@ -199,6 +199,34 @@ class Vague(OptimizerModifier):
 
 
 @frozen(eq=False)
+class Needy(OptimizerModifier):
+    name = "needy"
+    needs = frozenset({"polcy"})  # type: ignore[arg-type]
+
+
+@frozen(eq=False)
+class Wrapping(PlasticityIntervention):
+    name = "wrapping"
+    stage = "wraps"  # type: ignore[assignment]
+
+
+@frozen(eq=False)
+class Building(OptimizerModifier):
+    name = "building"
+    stage = "wrap"  # type: ignore[assignment]  # an intervention's
+
+
+@frozen(eq=False)
+class Choosing(OptimizerModifier):
+    name = "choosing"
+    late: bool = False
+
+    @property
+    def stage(self) -> ModifierStage:  # type: ignore[override]
+        return "average" if self.late else "decay"
+
+
+@frozen(eq=False)
 class Timeless(PlasticityIntervention):
     name = "timeless"
 
@@ -223,6 +251,12 @@ class TimelessProbe(Probe):
         ({"plastic_modifiers": [Numbered]}, "mine: Numbered has no name"),
         ({"plastic_modifiers": [Greedy]}, "mine: Greedy.claims holds 'ascnet'; did you mean 'ascent'?"),
         ({"plastic_modifiers": [Vague]}, "mine: Vague.changes holds 'everything'; known: copies, evaluation"),
+        ({"plastic_modifiers": [Needy]}, "mine: Needy.needs holds 'polcy'; did you mean 'policy'?"),
+        ({"plastic_interventions": [Wrapping]}, "mine: Wrapping.stage is 'wraps'; did you mean 'wrap'?"),
+        (
+            {"plastic_modifiers": [Building]},
+            "mine: Building.stage is 'wrap'; known: ascent, average, clip, decay, weights",
+        ),
         ({"plastic_interventions": [Timeless]}, "mine: Timeless acts at moments but has no field `when`"),
         ({"plastic_probes": [TimelessProbe]}, "mine: TimelessProbe acts at moments but has no field `when`"),
         ({"plastic_probes": [Clip]}, "mine: plastic_probes returned <class"),
@@ -246,6 +280,12 @@ def test_what_is_wrong_is_refused_in_one_sentence(returned: dict[str, Any], word
     assert str(caught.value).startswith(words)
     assert "\n" not in str(caught.value)
     assert known.all("plugin") == {}
+
+
+def test_a_stage_that_the_options_decide_is_the_instances_own() -> None:
+    known = Registry()
+    known.add(hooks(plastic_modifiers=[Choosing]), "mine")
+    assert known.get("plugin", "choosing") is Choosing
 
 
 def test_a_hook_of_another_signature_is_refused() -> None:

@@ -3,8 +3,9 @@
 import pytest
 from torch import nn
 
-from plastic.core.errors import UsageError
-from plastic.core.selection import matching, selects
+from plastic.core.errors import NothingToActOn, UsageError
+from plastic.core.selection import hidden_layers, matching, selects
+from plastic.core.unit_graph import trainable
 
 
 @pytest.mark.parametrize(
@@ -50,3 +51,23 @@ def test_a_pattern_that_matches_nothing_is_refused() -> None:
     model = nn.ModuleDict({"encoder": nn.Linear(1, 1), "head": nn.Linear(1, 1)})
     with pytest.raises(UsageError, match=r"^no parameters match 'trunk'; the network has encoder, head$"):
         matching(model, "trunk")
+
+
+def three_layers() -> nn.Module:
+    return nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1))
+
+
+def test_hidden_layers_come_as_they_run_without_the_output() -> None:
+    model = three_layers()
+    assert [units.layer for units in hidden_layers(model, "whole")] == ["0", "2"]
+    assert [units.layer for units in hidden_layers(model, "2+4")] == ["2"]
+    model[0].requires_grad_(False)  # type: ignore[index]
+    assert [units.layer for units in hidden_layers(model, "whole", fits=lambda u: trainable(model, u))] == ["2"]
+
+
+def test_without_such_a_hidden_layer_it_is_refused_in_the_name_of_who_asked() -> None:
+    model = three_layers().requires_grad_(False)
+    with pytest.raises(NothingToActOn, match=r"^mine: no hidden layer matches layers=4$"):
+        hidden_layers(model, "4", "mine")
+    with pytest.raises(NothingToActOn, match=r"^no hidden layer that learns matches layers=0$"):
+        hidden_layers(model, "0", what="hidden layer that learns", fits=lambda units: trainable(model, units))

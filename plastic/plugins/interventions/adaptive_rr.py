@@ -6,6 +6,7 @@ from typing import Any
 from attrs import Attribute, define, field
 from torch import Tensor, nn
 
+from plastic.core.active_fraction import active_fraction, can_be_counted
 from plastic.core.edits import Edit, Tune
 from plastic.core.errors import NothingToActOn
 from plastic.core.intervention import Lag, PlasticityIntervention
@@ -13,12 +14,13 @@ from plastic.core.options import between
 from plastic.core.plugin import example
 from plastic.core.schedule import Clock, Every, Schedule
 from plastic.core.subject import Subject
-from plastic.plugins.probes.active_units import active_fraction, can_be_counted
 
 
 def _regular(instance: object, attribute: "Attribute[Any]", value: Schedule) -> None:
     if not isinstance(value, Every):
         raise ValueError(f"{attribute.name} must be regular, {{every = N, of = ...}}, not {value}")
+    if value.start < 0 or value.stop is not None:  # the window before a check is found by counting from the beginning
+        raise ValueError(f"{attribute.name} must count from the run's beginning and go on to its end, not {value}")
 
 
 _WINDOW = 50  # of the time between two checks, the last 50th is measured: the last of 50 episodes

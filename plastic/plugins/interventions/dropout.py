@@ -5,12 +5,10 @@ from typing import Any
 from attrs import Attribute, field, frozen
 from torch import nn
 
-from plastic.core.errors import NothingToActOn
 from plastic.core.intervention import PlasticityIntervention
 from plastic.core.layers import Dropout as Mask
 from plastic.core.modules import put
-from plastic.core.selection import selects
-from plastic.core.unit_graph import unit_graph
+from plastic.core.selection import hidden_layers
 
 
 def _probability(instance: object, attribute: "Attribute[Any]", value: float) -> None:
@@ -40,10 +38,7 @@ class Dropout(PlasticityIntervention):
 
     def build(self, model: nn.Module) -> nn.Module:
         """Put a mask behind each selected layer, before its norm."""
-        selected = [units for units in unit_graph(model) if selects(self.layers, units.layer)]
-        if not selected:
-            raise NothingToActOn(f"dropout: no hidden layer matches layers={self.layers}")
-        for units in selected:
+        for units in hidden_layers(model, self.layers, self.name):
             behind = (*units.norms, units.activation)[0]
             put(model, behind, nn.Sequential(Mask(self.p), model.get_submodule(behind)))
         return model

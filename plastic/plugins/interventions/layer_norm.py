@@ -1,16 +1,13 @@
 """Layer normalisation of every hidden layer."""
 
-from collections.abc import Iterable
-
 from attrs import frozen
 from torch import nn
 
 from plastic.core.errors import NothingToActOn
 from plastic.core.intervention import PlasticityIntervention
-from plastic.core.layers import NormAxes, norm_for
-from plastic.core.modules import put
-from plastic.core.selection import selects
-from plastic.core.unit_graph import Units, unit_graph
+from plastic.core.layers import NormAxes
+from plastic.core.normalising import normalise
+from plastic.core.selection import hidden_layers
 
 
 @frozen(eq=False)
@@ -37,21 +34,10 @@ class LayerNorm(PlasticityIntervention):
 
     def build(self, model: nn.Module) -> nn.Module:
         """Put a norm before the activation of each selected layer."""
-        selected = [units for units in unit_graph(model) if selects(self.layers, units.layer)]
-        if not selected:
-            raise NothingToActOn(f"layer_norm: no hidden layer matches layers={self.layers}")
-        bare = [units for units in selected if not units.norms]
+        bare = [units for units in hidden_layers(model, self.layers, self.name) if not units.norms]
         if not bare:
             raise NothingToActOn(
                 f"layer_norm: every hidden layer of layers={self.layers} has a norm already; choose others"
             )
         normalise(model, bare, self.axes, affine=self.affine)
         return model
-
-
-def normalise(model: nn.Module, bare: Iterable[Units], axes: NormAxes, *, affine: bool) -> None:
-    """Put a norm before the activation of each of these units."""
-    for units in bare:
-        activation = model.get_submodule(units.activation)
-        norm = norm_for(model.get_submodule(units.layer), axes, affine=affine)
-        put(model, units.activation, nn.Sequential(norm, activation))

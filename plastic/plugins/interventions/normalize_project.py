@@ -8,15 +8,15 @@ from attrs import define, field
 from torch import Tensor, nn
 
 from plastic.core.edits import Edit, Overwrite
-from plastic.core.errors import NothingToActOn, UsageError
+from plastic.core.errors import UsageError
 from plastic.core.intervention import Lag, PlasticityIntervention
 from plastic.core.layers import MemberNorm, NormAxes, members
+from plastic.core.normalising import normalise
 from plastic.core.plugin import LIVE
 from plastic.core.schedule import Every, Schedule
-from plastic.core.selection import selects
+from plastic.core.selection import hidden_layers, selects
 from plastic.core.subject import Subject
-from plastic.core.unit_graph import Units, trainable, unit_graph
-from plastic.plugins.interventions.layer_norm import normalise
+from plastic.core.unit_graph import trainable, unit_graph
 
 _EPS = 1e-12
 
@@ -52,9 +52,7 @@ class NormalizeProject(PlasticityIntervention):
 
     def build(self, model: nn.Module) -> nn.Module:
         """Put a norm before the activation of each selected layer that has none."""
-        selected = self._selected(model)
-        if not selected:
-            raise NothingToActOn(f"normalize_project: no hidden layer matches layers={self.layers}")
+        selected = hidden_layers(model, self.layers, self.name)
         for units in selected:
             _weights(model, units.layer)
         normalise(model, [u for u in selected if not u.norms], self.axes, affine=self.affine != "none")
@@ -66,14 +64,11 @@ class NormalizeProject(PlasticityIntervention):
 
     def edits(self, subject: Subject) -> Iterator[Edit]:
         """The layers that learn, and their norms, rescaled."""
-        for units in self._selected(subject.model):
-            if trainable(subject.model, units):
+        for units in unit_graph(subject.model):  # of which none may be selected any more, after an injection
+            if selects(self.layers, units.layer) and trainable(subject.model, units):
                 yield from self._layer(subject.model, units.layer)
                 for norm in units.norms if self.affine == "project" else ():
                     yield from self._norm(subject.model, norm)
-
-    def _selected(self, model: nn.Module) -> list[Units]:
-        return [units for units in unit_graph(model) if selects(self.layers, units.layer)]
 
     def _layer(self, model: nn.Module, path: str) -> Iterator[Edit]:
         name, others = _weights(model, path)

@@ -8,14 +8,13 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.modules.conv import _ConvNd
 
-from plastic.core.errors import NothingToActOn
 from plastic.core.gram import gram
 from plastic.core.intervention import Lag, PlasticityIntervention
 from plastic.core.layers import matrices
 from plastic.core.options import between
 from plastic.core.plugin import LIVE
-from plastic.core.selection import selects
-from plastic.core.unit_graph import trainable, unit_graph
+from plastic.core.selection import hidden_layers
+from plastic.core.unit_graph import Units, trainable
 
 
 @define(eq=False)
@@ -42,15 +41,13 @@ class Parseval(PlasticityIntervention):
 
     def start(self, model: nn.Module, lag: Lag) -> None:
         """Find the layers that learn; refuse if there are none."""
-        self._paths = tuple(
-            units.layer
-            for units in unit_graph(model)
-            if selects(self.layers, units.layer)
-            and trainable(model, units)
-            and not isinstance(model.get_submodule(units.layer), _ConvNd)
-        )
-        if not self._paths:
-            raise NothingToActOn(f"parseval: no hidden linear layer that learns matches layers={self.layers}")
+
+        def fits(units: Units) -> bool:
+            return trainable(model, units) and not isinstance(model.get_submodule(units.layer), _ConvNd)
+
+        what = "hidden linear layer that learns"
+        found = hidden_layers(model, self.layers, self.name, what=what, fits=fits)
+        self._paths = tuple(units.layer for units in found)
 
     def penalty(self, model: nn.Module, inputs: tuple[Tensor, ...]) -> Tensor:
         """Strength times the squared distances of all Gram matrices from s I."""

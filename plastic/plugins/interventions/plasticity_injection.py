@@ -8,6 +8,7 @@ import torch
 from attrs import define, field
 from torch import Tensor, nn
 
+from plastic.core.active_fraction import active_fraction, can_be_counted
 from plastic.core.edits import Edit, Replace
 from plastic.core.errors import NothingToActOn, suggestion
 from plastic.core.intervention import Lag, PlasticityIntervention
@@ -18,7 +19,6 @@ from plastic.core.plugin import LIVE, example
 from plastic.core.schedule import At, Schedule
 from plastic.core.selection import matching, selects
 from plastic.core.subject import Subject
-from plastic.plugins.probes.active_units import active_fraction, can_be_counted
 
 
 class Injected(nn.Module):

@@ -10,8 +10,8 @@ from plastic.core.layers import by_member
 from plastic.core.recycling import Recycling
 from plastic.core.subject import Subject
 from plastic.core.unit_graph import activations
+from plastic.core.unit_scores import scores
 from plastic.core.wiring import Wires, folded
-from plastic.plugins.probes.dormant_units import scores
 
 
 @frozen(eq=False)

@@ -6,13 +6,13 @@ from math import ceil
 from attrs import field, frozen
 from torch import nn
 
-from plastic.core.errors import NothingToActOn, UsageError
+from plastic.core.errors import UsageError
 from plastic.core.intervention import PlasticityIntervention
 from plastic.core.layers import resized, width
 from plastic.core.modules import put
 from plastic.core.options import between
-from plastic.core.selection import selects
-from plastic.core.unit_graph import Units, unit_graph
+from plastic.core.selection import hidden_layers
+from plastic.core.unit_graph import Units
 
 
 @frozen(eq=False)
@@ -35,10 +35,7 @@ class Wider(PlasticityIntervention):
 
     def build(self, model: nn.Module) -> nn.Module:
         """Replace each selected layer, its norms and its readers."""
-        selected = [units for units in unit_graph(model) if selects(self.layers, units.layer)]
-        if not selected:
-            raise NothingToActOn(f"wider: no hidden layer matches layers={self.layers}")
-        for units in selected:
+        for units in hidden_layers(model, self.layers, self.name):
             self._widen(model, units)
         return model
 

@@ -1,18 +1,16 @@
 """Fraction of active units."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
-import torch
 from attrs import frozen
 from torch import Tensor, nn
 
+from plastic.core.active_fraction import active_units, can_be_counted
 from plastic.core.errors import NothingToActOn
-from plastic.core.layers import can_be_off
+from plastic.core.pooling import by_module, counted, share
 from plastic.core.probe import Probe
 from plastic.core.schedule import Every, Schedule
-from plastic.core.selection import selects
 from plastic.core.subject import Subject
-from plastic.core.unit_graph import activations, module_of, unit_graph
 
 
 @frozen(eq=False)
@@ -40,43 +38,8 @@ class ActiveUnits(Probe):
 
     def measure(self, subject: Subject) -> Mapping[str, Tensor]:
         """By module and in total."""
-        active: dict[str, list[Tensor]] = {}
-        alive: dict[str, list[Tensor]] = {}
-        entries: dict[str, int] = {}
-        units: dict[str, int] = {}
-        for layer, positive in _positive(subject):
-            living = positive.transpose(0, 1).flatten(1).any(1)
-            for key in (module_of(layer), "total"):
-                active.setdefault(key, []).append(positive.sum())
-                alive.setdefault(key, []).append(living.sum())
-                entries[key] = entries.get(key, 0) + positive.numel()
-                units[key] = units.get(key, 0) + living.numel()
-        shares = {key: sum(counts[1:], counts[0]) / entries[key] for key, counts in active.items()}
-        living_shares = {f"alive/{key}": sum(counts[1:], counts[0]) / units[key] for key, counts in alive.items()}
-        return shares | living_shares
-
-
-def can_be_counted(model: nn.Module, layers: str) -> bool:
-    """Whether there is a hidden layer among the selected ones whose activation can be off."""
-    return any(
-        selects(layers, units.layer) and can_be_off(model.get_submodule(units.activation))
-        for units in unit_graph(model)
-    )
-
-
-def active_fraction(subject: Subject, layers: str) -> Tensor:
-    """The fraction of active units of the selected layers together.
-
-    Raises:
-        NothingToActOn: If none of them is hidden and has an activation that can be off.
-    """
-    active = [positive for layer, positive in _positive(subject) if selects(layers, layer)]
-    if not active:
-        raise NothingToActOn(f"no hidden layer whose units can be off matches layers={layers}")
-    return torch.stack([positive.sum() for positive in active]).sum() / sum(positive.numel() for positive in active)
-
-
-def _positive(subject: Subject) -> Iterator[tuple[str, Tensor]]:
-    for units, values in activations(subject.model, subject.inputs).items():
-        if can_be_off(subject.model.get_submodule(units.activation)):
-            yield units.layer, values > 0
+        active, alive = [], []
+        for layer, positive in active_units(subject):
+            active.append((layer, counted(positive)))
+            alive.append((layer, counted(positive.transpose(0, 1).flatten(1).any(1))))
+        return by_module(active, share) | {f"alive/{key}": living for key, living in by_module(alive, share).items()}

@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping
 
-import torch
 from attrs import frozen
 from torch import Tensor
 
+from plastic.core.pooling import by_module, joint_norm
 from plastic.core.probe import Probe
 from plastic.core.schedule import Every, Schedule
 from plastic.core.subject import Subject
-from plastic.core.unit_graph import module_of
 
 
 @frozen(eq=False)
@@ -30,14 +29,8 @@ class DistanceFromInit(Probe):
     def measure(self, subject: Subject) -> Mapping[str, Tensor]:
         """By module and in total."""
         initial = subject.initial()
-        moved: dict[str, list[Tensor]] = {}
-        first: dict[str, list[Tensor]] = {}
-        for name, parameter in subject.model.named_parameters():
-            if parameter.requires_grad:
-                was = initial.get_parameter(name).detach()
-                for key in (module_of(name), "total"):
-                    moved.setdefault(key, []).append((parameter.detach() - was).norm())
-                    first.setdefault(key, []).append(was.norm())
-        distances = {key: torch.stack(parts).norm() for key, parts in moved.items()}
-        relative = {f"relative/{key}": distances[key] / torch.stack(parts).norm() for key, parts in first.items()}
-        return distances | relative
+        trained = {name: p.detach() for name, p in subject.model.named_parameters() if p.requires_grad}
+        first = {name: initial.get_parameter(name).detach() for name in trained}
+        distances = by_module(((name, (trained[name] - first[name]).norm()) for name in trained), joint_norm)
+        sizes = by_module(((name, was.norm()) for name, was in first.items()), joint_norm)
+        return distances | {f"relative/{key}": distances[key] / size for key, size in sizes.items()}

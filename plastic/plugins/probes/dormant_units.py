@@ -11,18 +11,7 @@ from plastic.core.probe import Probe
 from plastic.core.schedule import Every, Schedule
 from plastic.core.subject import Subject
 from plastic.core.unit_graph import activations, module_of
-
-
-def scores(values: Tensor, *, mirrored: bool = False) -> Tensor:
-    """s_i = mean |h_i| / mean over units of mean |h_k|, [B, units, ...] -> [units] (Sokar et al., 2023, eq. 1).
-
-    The score of a convolution's channel is over the batch and all pixels. Where an activation
-    gives two numbers a unit (`mirrored`: CReLU), they count as one.
-    """
-    size = values.abs().transpose(0, 1).flatten(1).mean(1)
-    if mirrored:
-        size = size.unflatten(0, (2, -1)).mean(0)
-    return size / (size.mean() + 1e-9)
+from plastic.core.unit_scores import scores
 
 
 def _positive(instance: object, attribute: object, value: tuple[float, ...]) -> None:

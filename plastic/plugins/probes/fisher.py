@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 from plastic.core.layers import unscaled
 from plastic.core.per_sample import sample_gradients
+from plastic.core.pooling import by_module, total
 from plastic.core.probe import Probe
 from plastic.core.schedule import Every, Schedule
 from plastic.core.subject import Subject
-from plastic.core.unit_graph import module_of
 
 
 @frozen(eq=False)
@@ -39,11 +39,8 @@ class Fisher(Probe):
 
     def measure(self, subject: Subject) -> Mapping[str, Tensor]:
         """By module and in total."""
-        parts: dict[str, list[Tensor]] = {}
-        for name, part in self._by_parameter(unscaled(subject.model), subject):
-            for key in (module_of(name), "total"):
-                parts.setdefault(key, []).append(part)
-        return {f"{self.estimator}/{key}": torch.stack(values).sum() for key, values in parts.items()}
+        traces = by_module(self._by_parameter(unscaled(subject.model), subject), total)
+        return {f"{self.estimator}/{key}": trace for key, trace in traces.items()}
 
     def _by_parameter(self, model: nn.Module, subject: Subject) -> Iterator[tuple[str, Tensor]]:
         if self.estimator == "per_sample":

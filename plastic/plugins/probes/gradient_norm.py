@@ -6,10 +6,10 @@ import torch
 from attrs import frozen
 from torch import Tensor
 
+from plastic.core.pooling import by_module, counted, joint_norm, share
 from plastic.core.probe import Probe
 from plastic.core.schedule import Every, Schedule
 from plastic.core.subject import Subject
-from plastic.core.unit_graph import module_of
 
 
 @frozen(eq=False)
@@ -32,14 +32,7 @@ class GradientNorm(Probe):
         with torch.enable_grad():
             loss = subject.loss(subject.model).mean()
             gradients = torch.autograd.grad(loss, list(trained.values()), allow_unused=True)
-        norms: dict[str, list[Tensor]] = {}
-        zeros: dict[str, list[Tensor]] = {}
-        entries: dict[str, int] = {}
-        for name, gradient in zip(trained, gradients, strict=True):
-            if gradient is not None:
-                for key in (module_of(name), "total"):
-                    norms.setdefault(key, []).append(gradient.norm())
-                    zeros.setdefault(key, []).append((gradient == 0).sum())
-                    entries[key] = entries.get(key, 0) + gradient.numel()
-        measured = {key: torch.stack(parts).norm() for key, parts in norms.items()}
-        return measured | {f"zero/{key}": torch.stack(parts).sum() / entries[key] for key, parts in zeros.items()}
+        reached = [(name, g) for name, g in zip(trained, gradients, strict=True) if g is not None]
+        norms = by_module(((name, gradient.norm()) for name, gradient in reached), joint_norm)
+        zeros = by_module(((name, counted(gradient == 0)) for name, gradient in reached), share)
+        return norms | {f"zero/{key}": zero for key, zero in zeros.items()}

@@ -1,16 +1,16 @@
 """Share of saturated units."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
-import torch
 from attrs import frozen
 from torch import Tensor, nn
 
 from plastic.core.errors import NothingToActOn
+from plastic.core.pooling import by_module, counted, share
 from plastic.core.probe import Probe
 from plastic.core.schedule import Every, Schedule
 from plastic.core.subject import Subject
-from plastic.core.unit_graph import activations, module_of, trainable, unit_graph
+from plastic.core.unit_graph import activations, trainable, unit_graph
 
 
 @frozen(eq=False)
@@ -36,17 +36,13 @@ class SaturatedUnits(Probe):
 
     def measure(self, subject: Subject) -> Mapping[str, Tensor]:
         """By module and in total."""
-        saturated: dict[str, list[Tensor]] = {}
-        entries: dict[str, int] = {}
-        for units, values in activations(subject.model, subject.inputs).items():
-            match subject.model.get_submodule(units.activation):
-                case nn.Tanh():
-                    flat = values.abs() > 0.99
-                case nn.Sigmoid():
-                    flat = (values - 0.5).abs() > 0.49
-                case _:
-                    continue
-            for key in (module_of(units.layer), "total"):
-                saturated.setdefault(key, []).append(flat.sum())
-                entries[key] = entries.get(key, 0) + flat.numel()
-        return {key: torch.stack(counts).sum() / entries[key] for key, counts in saturated.items()}
+        return by_module(((layer, counted(saturated)) for layer, saturated in _saturated(subject)), share)
+
+
+def _saturated(subject: Subject) -> Iterator[tuple[str, Tensor]]:
+    for units, values in activations(subject.model, subject.inputs).items():
+        match subject.model.get_submodule(units.activation):
+            case nn.Tanh():
+                yield units.layer, values.abs() > 0.99
+            case nn.Sigmoid():
+                yield units.layer, (values - 0.5).abs() > 0.49

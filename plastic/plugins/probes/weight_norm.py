@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping
 
-import torch
 from attrs import frozen
 from torch import Tensor
 
+from plastic.core.pooling import by_module, joint_norm
 from plastic.core.probe import Probe
 from plastic.core.schedule import Every, Schedule
 from plastic.core.subject import Subject
-from plastic.core.unit_graph import module_of
 
 
 @frozen(eq=False)
@@ -27,10 +26,5 @@ class WeightNorm(Probe):
 
     def measure(self, subject: Subject) -> Mapping[str, Tensor]:
         """By module and in total."""
-        norms: dict[str, list[Tensor]] = {}
-        for name, parameter in subject.model.named_parameters():
-            if parameter.requires_grad:
-                norm = parameter.detach().norm()
-                norms.setdefault(module_of(name), []).append(norm)
-                norms.setdefault("total", []).append(norm)
-        return {key: torch.stack(parts).norm() for key, parts in norms.items()}
+        trained = ((name, p.detach()) for name, p in subject.model.named_parameters() if p.requires_grad)
+        return by_module(((name, weights.norm()) for name, weights in trained), joint_norm)

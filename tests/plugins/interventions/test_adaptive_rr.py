@@ -108,6 +108,16 @@ def test_in_other_units_the_last_fiftieth_is_measured(monkeypatch: pytest.Monkey
     assert float(plugin.before) == pytest.approx((1 / 198 + 1 / 199) / 2)
 
 
+def test_with_a_start_the_windows_are_those_before_the_checks_behind_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = measured(monkeypatch, lambda clock: 1.0 / clock.now.updates)
+    one = learner(AdaptiveReplayRatio(when=Every(100, of="agent_steps", start=30)))
+    for _ in range(250):
+        one.clock.advance(updates=1, agent_steps=1)
+        one.edit()
+        one.clock.tick()
+    assert asked == [1, 128, 129, 228, 229]
+
+
 def test_what_is_measured_are_the_layers_units_on_the_batch_to_look_at() -> None:
     plugin = AdaptiveReplayRatio(layers="head", when=Every(1, of="updates"), tolerance=1.0)
     one = learner(plugin)
@@ -132,6 +142,14 @@ def test_bad_options_are_refused() -> None:
         learner(AdaptiveReplayRatio(layers="haed"))
     with pytest.raises(UsageError, match=r"adaptive_rr: when must be regular, \{every = N, of = \.\.\.\}, not always"):
         options.build(AdaptiveReplayRatio, {"when": "always"}, "adaptive_rr")
+    for when, said in (
+        ({"stop": 100}, "every 50 episodes, to 100"),
+        ({"of": "frames", "stop": -1_000}, "every 50 frames, to 1,000 before the end"),
+        ({"of": "frames", "start": -1_000}, "every 50 frames in the last 1,000"),
+    ):
+        words = f"adaptive_rr: when must count from the run's beginning and go on to its end, not {said}"
+        with pytest.raises(UsageError, match=f"^{words}$"):
+            options.build(AdaptiveReplayRatio, {"when": {"every": 50, "of": "episodes", **when}}, "adaptive_rr")
     with pytest.raises(UsageError, match="low must be above 0"):
         options.build(AdaptiveReplayRatio, {"low": 0}, "adaptive_rr")
 

@@ -1,5 +1,6 @@
 """A wider network: widths of layers, norms and readers, beside what else changes widths."""
 
+import math
 from functools import partial
 from typing import Any
 
@@ -104,6 +105,8 @@ def test_what_it_cannot_do_is_refused() -> None:
         Wider(layers="trunk").build(Critic())
     with pytest.raises(ValueError, match="factor must be at least 1"):
         Wider(factor=0.5)
+    with pytest.raises(ValueError, match="factor must be finite, not inf"):
+        Wider(factor=math.inf)
     norm = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, 2))
     with pytest.raises(UsageError, match="no rule for another width of BatchNorm1d"):
         Wider(layers="whole").build(norm)

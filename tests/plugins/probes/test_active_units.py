@@ -1,7 +1,5 @@
 """Active units: counted by hand, for linear layers and convolutions, without what is not meant."""
 
-from collections.abc import Mapping
-
 import pytest
 import torch
 from torch import Tensor, nn
@@ -9,11 +7,10 @@ from torch import Tensor, nn
 from plastic.core.errors import NothingToActOn
 from plastic.core.learner import Learner
 from plastic.core.schedule import Always, At, Every
-from plastic.core.subject import Subject
 from plastic.plugins.interventions.crelu import ConcatenatedReLU
 from plastic.plugins.interventions.layer_norm import LayerNorm
 from plastic.plugins.interventions.plasticity_injection import PlasticityInjection
-from plastic.plugins.probes.active_units import ActiveUnits, active_fraction
+from plastic.plugins.probes.active_units import ActiveUnits
 from tests.plugins.learners import Parts, assert_it_only_looks, learner_of, linear, measure, rainbow, train
 from tests.plugins.probes import critics
 
@@ -118,24 +115,6 @@ def test_twin_critics_are_counted_as_the_two_they_are() -> None:
     active += sum(int((values > 0).sum()) for values in encoder)
     assert measured["active_units/total"] == pytest.approx(active / (384 + sum(values.numel() for values in encoder)))
     assert {key.rsplit("/", 1)[1] for key in measured} == {"encoder", "head", "total"}  # the trunk's tanh is left out
-
-
-def test_the_fraction_of_chosen_layers() -> None:
-    class Looking(ActiveUnits):
-        def measure(self, subject: Subject) -> Mapping[str, Tensor]:
-            with pytest.raises(NothingToActOn, match="no hidden layer whose units can be off matches layers=trunk"):
-                active_fraction(subject, "trunk")
-            return {layers: active_fraction(subject, layers) for layers in ("head", "whole", "head.2+encoder")}
-
-    model = critics.critic()
-    measured = critics.probed(model, ActiveUnits(when=Always()))
-    chosen = critics.probed(model, Looking(when=Always()))
-    assert chosen["active_units/head"] == pytest.approx(measured["active_units/head"])
-    assert chosen["active_units/whole"] == pytest.approx(measured["active_units/total"])
-    one, two = critics.values_one_by_one(model)
-    of = [one["encoder.1"], one["encoder.3"], one["head.2"], two["head.2"]]
-    active, entries = sum(int((v > 0).sum()) for v in of), sum(v.numel() for v in of)
-    assert chosen["active_units/head.2+encoder"] == pytest.approx(active / entries)
 
 
 def test_a_network_in_which_nothing_can_be_off_is_refused() -> None:

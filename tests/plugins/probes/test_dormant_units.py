@@ -1,4 +1,4 @@
-"""Dormant units: scores by hand, thresholds that include themselves, CReLU's halves as one, and the overlap."""
+"""Dormant units: thresholds that include themselves, CReLU's halves as one, and the overlap."""
 
 import math
 
@@ -14,7 +14,7 @@ from plastic.core.schedule import Always, At
 from plastic.core.unit_graph import activations
 from plastic.plugins.interventions.crelu import ConcatenatedReLU
 from plastic.plugins.interventions.plasticity_injection import PlasticityInjection
-from plastic.plugins.probes.dormant_units import DormantUnits, scores
+from plastic.plugins.probes.dormant_units import DormantUnits
 from tests.core.layers.critics import pair
 from tests.plugins.learners import Parts, assert_it_only_looks, learner_of, linear, measure, rainbow
 from tests.plugins.probes import critics
@@ -31,23 +31,6 @@ def of_sizes(encoder: list[float], head: list[float], *taus: float) -> Learner:
         nn.Sequential(linear(rows), nn.ReLU(), linear([[1.0] * len(head)])),
     )
     return learner_of(lambda: model, ONE, None, DormantUnits(tau=taus, when=Always()))
-
-
-def test_scores_by_hand() -> None:
-    values = torch.tensor([[1.0, 0.0, -4.0], [3.0, 0.0, 0.0]])  # mean sizes 2, 0, 2 over a mean of 4/3
-    torch.testing.assert_close(scores(values), torch.tensor([1.5, 0.0, 1.5]))
-
-
-def test_a_channels_score_is_over_batch_and_pixels() -> None:
-    values = torch.zeros(2, 2, 2, 2)
-    values[0, 0, 0, 0] = 8.0  # a mean size of 1
-    values[:, 1] = 3.0
-    torch.testing.assert_close(scores(values), torch.tensor([0.5, 1.5]))
-
-
-def test_both_halves_of_a_crelu_are_one_unit() -> None:
-    values = torch.tensor([[4.0, 0.0, 0.0, 0.0], [0.0, 0.0, 4.0, 0.0]])  # unit 0 swings, unit 1 never moves
-    torch.testing.assert_close(scores(values, mirrored=True), torch.tensor([2.0, 0.0]))
 
 
 def test_with_crelu_only_a_unit_that_never_moves_is_dormant() -> None:
