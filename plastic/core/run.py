@@ -8,11 +8,11 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import torch
-from attrs import asdict, evolve, frozen
+from attrs import asdict, frozen
 
 from plastic.core import checkpoint
 from plastic.core.agent import Agent
-from plastic.core.assemble import CREDIT, Assembly, frame_skip
+from plastic.core.assemble import Assembly, frame_skip
 from plastic.core.episodes import Episodes
 from plastic.core.errors import RunError, UsageError
 from plastic.core.evaluation import play
@@ -50,8 +50,7 @@ class Run:
         self._frame_skip = frame_skip(assembly.env)
         self._metrics = Lines(folder.metrics)
         self._timing = Lines(folder.timing)
-        self._credit = 0.0  # updates owed
-        self._ratio = self.agent.replay_ratio  # that the clock's total was reckoned with
+        self._owed = assembly.owed
         self._evaluation_owed = False  # one was stopped before its last game, or is that of the end
         self._observation: Any = None
         self._seconds = 0.0  # of earlier sessions
@@ -137,21 +136,17 @@ class Run:
         self._regularly()
 
     def _learn(self) -> None:
-        ratio = float(self.agent.knobs["replay_ratio"])
-        if ratio != self._ratio:  # tuned: the last update, and schedules that count from it, move
-            left = self.recipe.steps - self.clock.now.agent_steps + 1
-            updates = self.clock.now.updates + int(self._credit + left * ratio + CREDIT)
-            self.clock.total = evolve(self.clock.total, updates=updates)
-            self._ratio = ratio
-        self._credit += ratio
-        while self._credit >= 1 - CREDIT:
-            self._credit -= 1
+        for _ in range(self._owed.after_step(self._ratio)):
             self.clock.advance(updates=1)
             self.agent.update()
             measured = self.agent.tend()
             self.clock.tick()
             if measured:
                 self._record("probe", {key: float(value) for key, value in measured.items()})
+
+    @property
+    def _ratio(self) -> float:
+        return float(self.agent.knobs["replay_ratio"])
 
     def _regularly(self) -> None:
         steps = self.clock.now.agent_steps
@@ -235,7 +230,7 @@ class Run:
         """Everything the rest of the run depends on."""
         return {
             "clock": {name: asdict(getattr(self.clock, name)) for name in ("now", "before")},
-            "credit": self._credit,
+            "credit": self._owed.credit,
             "evaluation_owed": self._evaluation_owed,
             "agent": self.agent.state_dict(),
             "learners": {name: learner.state_dict() for name, learner in self.agent.learners.items()},
@@ -256,11 +251,11 @@ class Run:
         """
         self.clock.now = Counts(**state["clock"]["now"])
         self.clock.before = Counts(**state["clock"]["before"])
-        self._credit = state["credit"]
         self._evaluation_owed = state["evaluation_owed"]
         load_learners(self.agent, state)
         with _fitting():
             self.agent.load_state_dict(state["agent"])
+        self._owed.take_up(state["credit"], self._ratio)
         self._observation = self._episodes.load_state_dict(state["episodes"])
         self._metrics.cut(state["metrics"])
         self._timing.cut(state["timing"])

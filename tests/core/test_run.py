@@ -346,6 +346,18 @@ def test_a_tuned_replay_ratio_moves_the_last_update(tmp_path: Path, ratio: float
     assert outcome(tmp_path / "two") == outcome(tmp_path / "one")
 
 
+@pytest.mark.parametrize("ratio", [0.5, 2.0])
+@pytest.mark.parametrize("stop", [5, 28, 29, 30, 45, 60])  # the ratio is tuned in step 29
+def test_taken_up_it_knows_the_last_update_before_the_next_one(tmp_path: Path, ratio: float, stop: int) -> None:
+    recipe = evolve(PLAIN, plugins=(Chosen("tests.core.test_run:Paced", {"ratio": ratio}),))
+    run = start(tmp_path / "run", recipe, Stopping(stop))
+    run.train()
+    told = run.clock.total.updates if stop != 29 else 20 + int(31 * ratio)
+    again = take_up(tmp_path / "run", recipe)
+    assert again.clock.total.updates == told == (51 if stop < 29 else 20 + int(31 * ratio))
+    assert again.clock.last_update == (stop == 60)
+
+
 # ------------------------------------------------------------------ what is written down
 
 
