@@ -11,11 +11,13 @@ from attrs import evolve
 from plastic.core import checkpoint, recipe
 from plastic.core.assemble import Assembly, assemble
 from plastic.core.errors import UsageError
+from plastic.core.evaluation import evaluate
 from plastic.core.folder_lock import FolderLock
 from plastic.core.listener import Listener
 from plastic.core.recipe import Recipe
 from plastic.core.registry import Registry
-from plastic.core.run import Result, Run, evaluate, load_learners
+from plastic.core.restoring import load_learners
+from plastic.core.run import Result, Run
 from plastic.core.run_folder import RunFolder
 from plastic.policy import Policy
 from plastic.report.curve import Curve

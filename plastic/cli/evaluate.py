@@ -24,7 +24,7 @@ def evaluate(folder: Path, /, *, episodes: int | None = None) -> int:
     from plastic.cli.packages import registry
     from plastic.cli.plan import facts
     from plastic.cli.wording import count
-    from plastic.core.run import evaluate as play
+    from plastic.core.evaluation import evaluate as play
 
     assembly = running.restore(folder, registry())
     torch.set_num_threads(assembly.settings.threads)  # with others, scores may differ from the run's

@@ -2,26 +2,23 @@
 
 import platform
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from attrs import asdict, frozen
 
 from plastic.core import checkpoint
-from plastic.core.agent import Agent
 from plastic.core.assemble import Assembly, frame_skip
 from plastic.core.episodes import Episodes
-from plastic.core.errors import RunError, UsageError
-from plastic.core.evaluation import play
+from plastic.core.errors import RunError
+from plastic.core.evaluation import evaluate
 from plastic.core.listener import Listener
+from plastic.core.restoring import fitting, load_learners
 from plastic.core.run_folder import Lines, RunFolder, dumps
 from plastic.core.schedule import Counts
 from plastic.core.streams import derive
-
-_VERSIONS = ("plastic-rl", "torch", "numpy", "gymnasium", "ale-py", "dm-control", "mujoco")
+from plastic.core.versions import versions
 
 
 @frozen
@@ -81,7 +78,7 @@ class Run:
             "preset": self.assembly.preset,
             "python": platform.python_version(),
             "machine": f"{platform.system()} {platform.machine()}",
-            "versions": _versions(),
+            "versions": versions(),
             **self.assembly.family.about(),
         }
 
@@ -222,7 +219,7 @@ class Run:
         self._refuse_not_finite()
         self._metrics.sync()
         path = self.folder.checkpoint(self.clock.now.agent_steps)
-        checkpoint.write(path, self.state_dict(), {"plastic": _versions()["plastic-rl"], **asdict(self.clock.now)})
+        checkpoint.write(path, self.state_dict(), {"plastic": versions()["plastic-rl"], **asdict(self.clock.now)})
         for old in (*self.folder.checkpoints()[: -self.settings.checkpoint_keep], *self.folder.unfinished()):
             old.unlink()
 
@@ -240,7 +237,7 @@ class Run:
             "seconds": self.seconds,
             "threads": self.settings.threads,
             "torch": torch.get_rng_state(),
-            "versions": _versions(),
+            "versions": versions(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -253,7 +250,7 @@ class Run:
         self.clock.before = Counts(**state["clock"]["before"])
         self._evaluation_owed = state["evaluation_owed"]
         load_learners(self.agent, state)
-        with _fitting():
+        with fitting():
             self.agent.load_state_dict(state["agent"])
         self._owed.take_up(state["credit"], self._ratio)
         self._observation = self._episodes.load_state_dict(state["episodes"])
@@ -261,50 +258,3 @@ class Run:
         self._timing.cut(state["timing"])
         self._seconds = state["seconds"]
         torch.set_rng_state(state["torch"])
-
-
-def load_learners(agent: Agent, state: Mapping[str, Any]) -> None:
-    """Give an agent's learners what a run's state holds of them.
-
-    Raises:
-        UsageError: If the state is of another agent, environment or list of plugins.
-    """
-    if state["learners"].keys() != agent.learners.keys():
-        raise UsageError(f"the checkpoint is of an agent that learns {', '.join(state['learners'])}")
-    with _fitting():
-        for name, learner in agent.learners.items():
-            learner.load_state_dict(state["learners"][name])
-
-
-@contextmanager
-def _fitting() -> Iterator[None]:
-    try:
-        yield
-    except (RuntimeError, ValueError, KeyError) as error:  # what torch says of other shapes
-        reason = " ".join(str(error).split())[:200]
-        raise UsageError(f"the checkpoint does not fit recipe.toml beside it ({reason}); restore that") from error
-
-
-def evaluate(assembly: Assembly, games: int, stop: Any = lambda: False) -> list[float]:
-    """Scores of `games` games of the agent as it is, under the environment's evaluation rules."""
-    label = ("evaluation", assembly.clock.now.agent_steps)
-    stream = torch.Generator().manual_seed(derive(assembly.recipe.seed, *label, "actions"))
-    return play(
-        assembly.agent.policy(stream),
-        assembly.evaluation_env,
-        games,
-        seed=assembly.recipe.seed,
-        label=label,
-        together=assembly.settings.eval_envs,
-        stop=stop,
-    )
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for name in _VERSIONS:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "not installed"
-    return found
