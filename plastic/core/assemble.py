@@ -38,6 +38,12 @@ class Assembly:
     clock: Clock
     owed: Owed  # to the replay ratio, by that clock
 
+    @property
+    def games(self) -> int:
+        """Of each evaluation of the run; 0 if it has none."""
+        said = self.settings.eval_episodes
+        return self.family.eval_episodes if said is None else said
+
     def evaluation_env(self) -> Env:
         """A new environment under the rules scores are reported by."""
         return self.family.make(self.recipe.env, evaluation=True)

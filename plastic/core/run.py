@@ -189,8 +189,7 @@ class Run:
     # ---------------------------------------------------------------- evaluation
 
     def _evaluate(self) -> list[float]:
-        games = self.settings.eval_episodes
-        games = self.assembly.family.eval_episodes if games is None else games
+        games = self.assembly.games
         for listener in self.listeners:
             listener.evaluating(self, games)
         return evaluate(self.assembly, games, stop=lambda: self.stop)

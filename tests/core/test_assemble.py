@@ -135,6 +135,11 @@ def test_resets_of_an_atari_run_are_those_of_the_paper(ratio: int, resets: int, 
         assert moments[-1] == 99_499
 
 
+@pytest.mark.parametrize(("said", "games"), [("none", 3), (5, 5), (0, 0)])
+def test_an_evaluation_has_the_familys_number_of_games_unless_told(said: str | int, games: int) -> None:
+    assert assemble(evolve(WALK, settings=TINY | {"eval_episodes": said}), registry()).games == games
+
+
 def test_each_evaluation_has_an_environment_of_its_own_under_its_own_rules() -> None:
     done = assemble(WALK, registry())
     one, other = done.evaluation_env(), done.evaluation_env()
