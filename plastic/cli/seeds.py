@@ -40,9 +40,10 @@ def parse_seeds(text: str) -> tuple[int, ...]:
         first, dash, last = part.strip().partition("-")
         if not first.isdecimal() or not (last if dash else first).isdecimal():
             raise UsageError(f"seeds are written as 0-9 or 0,3,7, not {text!r}")
-        seeds += range(int(first), int(last if dash else first) + 1)
-        if len(seeds) > _MOST:
+        begin, end = int(first), int(last if dash else first) + 1
+        if len(seeds) + end - begin > _MOST:  # asked before they are listed: they may be more than memory holds
             raise UsageError(f"{text!r} are more than {_MOST:,} seeds")
+        seeds += range(begin, end)
     if not seeds or len(set(seeds)) < len(seeds):
         raise UsageError(f"{text!r} names {'no seed' if not seeds else 'a seed twice'}")
     return tuple(seeds)
