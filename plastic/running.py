@@ -6,16 +6,19 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import torch
 from attrs import evolve
 
 from plastic.core import checkpoint, recipe
 from plastic.core.assemble import Assembly, assemble
 from plastic.core.errors import UsageError
+from plastic.core.evaluation import evaluate
 from plastic.core.folder_lock import FolderLock
 from plastic.core.listener import Listener
 from plastic.core.recipe import Recipe
 from plastic.core.registry import Registry
-from plastic.core.run import Result, Run, evaluate, load_learners
+from plastic.core.restoring import load_learners
+from plastic.core.run import Result, Run
 from plastic.core.run_folder import RunFolder
 from plastic.policy import Policy
 from plastic.report.curve import Curve
@@ -120,15 +123,25 @@ def load(path: Path | str, registry: Registry | None = None) -> Policy:
     return Policy(restore(path, registry))
 
 
-def evaluate_again(path: Path | str, games: int | None = None, registry: Registry | None = None) -> Result:
-    """Play games with what a run has learnt.
+def games_again(assembly: Assembly, games: int | None = None) -> int:
+    """Games of an evaluation that somebody asks for: so many, or as many as the run's own, or as its family's."""
+    return games or assembly.games or assembly.family.eval_episodes
+
+
+def evaluate_again(learnt: Path | str | Assembly, games: int | None = None, registry: Registry | None = None) -> Result:
+    """Play games with what a run has learnt, on as many threads as it: with others, scores may differ from the run's.
+
+    Args:
+        learnt: The run's folder, or what `restore` made of it.
+        games: How many; see `games_again`.
+        registry: Where names are looked up.
 
     Raises:
         UsageError: If there is no run or no checkpoint.
     """
-    assembly = restore(path, registry)
-    wanted = games or assembly.settings.eval_episodes or assembly.family.eval_episodes
-    scores = evaluate(assembly, wanted)
+    assembly = learnt if isinstance(learnt, Assembly) else restore(learnt, registry)
+    torch.set_num_threads(assembly.settings.threads)
+    scores = evaluate(assembly, games_again(assembly, games))
     mean = sum(scores) / len(scores)
     return Result(tuple(scores), mean, assembly.family.normalise(assembly.recipe.env, mean))
 

@@ -315,6 +315,26 @@ def test_evaluating_again_plays_the_final_evaluation(straight: Path) -> None:
     assert outcome(straight)[2] == json.dumps(written, indent=2) + "\n"
 
 
+def test_evaluating_again_takes_the_threads_of_the_run(tmp_path: Path) -> None:
+    running.run(evolve(PLAIN, steps=20), tmp_path / "run", registry=registry())
+    restored = running.restore(tmp_path / "run", registry())
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(threads + 1)
+        again = running.evaluate_again(restored)
+        assert torch.get_num_threads() == restored.settings.threads == 1
+    finally:
+        torch.set_num_threads(threads)
+    assert again == running.evaluate_again(tmp_path / "run", registry=registry())
+
+
+@pytest.mark.parametrize(("said", "asked", "games"), [(2, None, 2), (2, 5, 5), (0, None, 3), (0, 1, 1)])
+def test_who_asks_for_an_evaluation_gets_games(tmp_path: Path, said: int, asked: int | None, games: int) -> None:
+    wanted = evolve(PLAIN, steps=20, settings=SETTINGS | {"eval_episodes": said})
+    running.run(wanted, tmp_path / "run", registry=registry())
+    assert len(running.evaluate_again(tmp_path / "run", asked, registry()).scores) == games
+
+
 def test_what_is_restored_is_what_was_saved(straight: Path) -> None:
     assembly = running.restore(straight, registry())
     saved = checkpoint.read(RunFolder(straight).checkpoints()[-1])

@@ -305,8 +305,6 @@ def _costs(whole: Assembly, timed: Timed, play: Play, rows: Sequence[Row], round
     for _ in range(_ACTIONS):
         acting()
         judged()
-    games = whole.settings.eval_episodes
-    games = whole.family.eval_episodes if games is None else games
     every = whole.settings.evaluate_every
     return Costs(
         assembly=whole,
@@ -318,7 +316,7 @@ def _costs(whole: Assembly, timed: Timed, play: Play, rows: Sequence[Row], round
         evaluating=judged.median / together + play.seconds,
         game=play.steps,
         whole_game=play.game_over,
-        games=games * (1 if every is None else 1 + (whole.clock.total.agent_steps - 1) // every),
+        games=whole.games * (1 if every is None else 1 + (whole.clock.total.agent_steps - 1) // every),
         rounds=rounds,
         stretch=workload.stretch,
         processor=processor,

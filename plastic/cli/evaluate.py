@@ -1,5 +1,6 @@
 """`plastic evaluate`: play games with what a run has learnt."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
 from plastic.core.errors import UsageError
@@ -16,25 +17,18 @@ def evaluate(folder: Path, /, *, episodes: int | None = None) -> int:
     """
     if episodes is not None and episodes < 1:
         raise UsageError(f"episodes must be at least 1, not {episodes}")
-    import torch
-
     from plastic import running
     from plastic.cli.outcome import scores
     from plastic.cli.output import console, on_terminal, show
     from plastic.cli.packages import registry
     from plastic.cli.plan import facts
     from plastic.cli.wording import count
-    from plastic.core.run import evaluate as play
 
     assembly = running.restore(folder, registry())
-    torch.set_num_threads(assembly.settings.threads)  # with others, scores may differ from the run's
-    games = episodes or assembly.settings.eval_episodes or assembly.family.eval_episodes
+    games = running.games_again(assembly, episodes)
     recipe, steps = assembly.recipe, count(assembly.clock.now.agent_steps, "step")
     show(f"{recipe.agent} on {recipe.env} after {steps}: {count(games, 'game')}")
-    if on_terminal():
-        with console().status("playing"):
-            played = play(assembly, games)
-    else:
-        played = play(assembly, games)
-    show(facts(scores(assembly.family, recipe.env, played)))
+    with console().status("playing") if on_terminal() else nullcontext():
+        result = running.evaluate_again(assembly, games)
+    show(facts(scores(assembly.family, recipe.env, result.scores)))
     return 0

@@ -1,6 +1,6 @@
 """The plan of a run: everything that was decided, before anything is done."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,9 +16,18 @@ if TYPE_CHECKING:
     from plastic.core.assemble import Assembly
 
 
-def plan(assembly: "Assembly", folder: Path | None) -> RenderableType:
-    """The plan as one reads it; `folder` is None as long as there is none."""
-    parts: list[RenderableType] = [facts(_facts(assembly, folder)), Text()]
+def plan(
+    assembly: "Assembly", folder: Path | None, *, seeds: str | None = None, logs: Sequence[str] = ()
+) -> RenderableType:
+    """The plan as one reads it.
+
+    Args:
+        assembly: The run.
+        folder: None as long as there is none.
+        seeds: Of several runs, in words, in the place of the assembly's own.
+        logs: What else metrics are written for.
+    """
+    parts: list[RenderableType] = [facts(_facts(assembly, folder, seeds, logs)), Text()]
     if assembly.plugins:
         parts += [_plugins(assembly), Text()]
     return Group(*parts)
@@ -34,7 +43,9 @@ def facts(rows: Iterable[tuple[str, str]]) -> Table:
     return table
 
 
-def _facts(assembly: "Assembly", folder: Path | None) -> Iterable[tuple[str, str]]:
+def _facts(
+    assembly: "Assembly", folder: Path | None, seeds: str | None, logs: Sequence[str]
+) -> Iterable[tuple[str, str]]:
     recipe, total, now = assembly.recipe, assembly.clock.total, assembly.clock.now
     known = assembly.agent.presets.get(assembly.preset)
     yield "agent", recipe.agent
@@ -48,11 +59,13 @@ def _facts(assembly: "Assembly", folder: Path | None) -> Iterable[tuple[str, str
     if now.agent_steps:
         yield "goes on", f"after {count(now.agent_steps, 'step')} and {count(now.updates, 'update')}"
     yield "device", f"{recipe.device}, {count(assembly.settings.threads, 'thread')}"
-    yield "seed", str(recipe.seed)
+    yield ("seed", str(recipe.seed)) if seeds is None else ("seeds", seeds)
     differing = " ".join(filter(None, map(changed, (assembly.settings, assembly.family, assembly.agent))))
     yield "settings", differing or "all at their defaults"
     if folder is not None:
         yield "folder", str(folder)
+    if logs:
+        yield "log", ", ".join(logs)
     yield "plugins", "in order of effect:" if assembly.plugins else "none"
 
 

@@ -1,12 +1,18 @@
 """`plastic run`: train by a recipe, from a file, from the command line, or from both."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
 from plastic.cli.typed_recipe import FLAG, SEVERAL, typed_recipe
 from plastic.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from plastic.cli.carry_out import Log
+    from plastic.core.recipe import Recipe
 
 
 def run(
@@ -51,15 +57,8 @@ def run(
     if together is not None and seeds is None:
         raise UsageError("--together is for --seeds")
     wanted = typed_recipe(agent, env, preset, plugin, set_, seed=seed, steps=steps, device=device, config=config)
-    from plastic.cli.packages import registry
-
     if dry_run:
-        from plastic.cli.output import show
-        from plastic.cli.plan import plan
-        from plastic.core.assemble import assemble
-
-        show(plan(assemble(wanted, registry()), out))
-        return 0
+        return _dry_run(wanted, out, seeds, together, list(dict.fromkeys(log or ())))
     if seeds is not None:
         from plastic.cli.seeds import parse_seeds, run_seeds
 
@@ -67,6 +66,26 @@ def run(
         return run_seeds(wanted, parse_seeds(seeds), out, logs, together, quiet)
     from plastic import running
     from plastic.cli.carry_out import carry_out, listeners
+    from plastic.cli.packages import registry
 
     known = registry()
     return carry_out(running.prepare(wanted, out, listeners(log or (), quiet), known))
+
+
+def _dry_run(wanted: "Recipe", out: Path | None, seeds: str | None, together: int | None, logs: "Sequence[Log]") -> int:
+    """The plan, or the refusal that the run itself would meet."""
+    from plastic.cli.carry_out import listeners
+    from plastic.cli.output import show
+    from plastic.cli.packages import registry
+    from plastic.cli.plan import plan
+    from plastic.cli.seeds import how_many, parse_seeds
+    from plastic.cli.wording import count
+    from plastic.core.assemble import assemble
+
+    listeners(logs, quiet=True)
+    if seeds is not None:
+        several = parse_seeds(seeds)
+        _, at_once = how_many(wanted, several, together)
+        seeds = f"{seeds}: {count(len(several), 'run')}, {at_once} at a time"
+    show(plan(assemble(wanted, registry()), out, seeds=seeds, logs=logs))
+    return 0

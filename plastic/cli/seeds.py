@@ -40,9 +40,10 @@ def parse_seeds(text: str) -> tuple[int, ...]:
         first, dash, last = part.strip().partition("-")
         if not first.isdecimal() or not (last if dash else first).isdecimal():
             raise UsageError(f"seeds are written as 0-9 or 0,3,7, not {text!r}")
-        seeds += range(int(first), int(last if dash else first) + 1)
-        if len(seeds) > _MOST:
+        begin, end = int(first), int(last if dash else first) + 1
+        if len(seeds) + end - begin > _MOST:  # asked before they are listed: they may be more than memory holds
             raise UsageError(f"{text!r} are more than {_MOST:,} seeds")
+        seeds += range(begin, end)
     if not seeds or len(set(seeds)) < len(seeds):
         raise UsageError(f"{text!r} names {'no seed' if not seeds else 'a seed twice'}")
     return tuple(seeds)
@@ -113,10 +114,7 @@ def run_seeds(
     from plastic.cli.output import show
     from plastic.core.run_folder import new_folder
 
-    if together is not None and together < 1:
-        raise UsageError(f"together must be at least 1, not {together}")
-    env, most = _fitting(wanted)
-    at_once = min(len(seeds), together or most)
+    env, at_once = how_many(wanted, seeds, together)
     parent = new_folder(out, f"{wanted.agent.split(':')[-1]}-{env.split('/')[-1]}-seeds")
     if not quiet:
         show(f"{len(seeds)} seeds, {at_once} at a time")
@@ -133,6 +131,18 @@ def run_seeds(
     if signals.first is not None:
         return 128 + signals.first
     return 0 if all(one.done for one in states) else 1
+
+
+def how_many(wanted: "Recipe", seeds: Sequence[int], together: int | None) -> tuple[str, int]:
+    """The environment's full name, and how many of the runs go on at a time; arguments as of `run_seeds`.
+
+    Raises:
+        UsageError: If the recipe does not fit.
+    """
+    if together is not None and together < 1:
+        raise UsageError(f"together must be at least 1, not {together}")
+    env, most = _fitting(wanted)
+    return env, min(len(seeds), together or most)
 
 
 def _fitting(wanted: "Recipe") -> tuple[str, int]:

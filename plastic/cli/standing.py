@@ -1,5 +1,6 @@
 """How a run stands: what a listener has heard, and the pace and the time left that follow from it."""
 
+import math
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -75,10 +76,11 @@ class Standing(Listener):
 
     def _heed(self, record: Record) -> None:
         if record["kind"] == "episode":
-            self._scores.append(record["score"])
+            if _finite(record["score"]):
+                self._scores.append(record["score"])
         elif record["kind"] == "train":
-            losses = (f"{key.replace('/', ' ')} {record[key]:.3g}" for key in record if key.endswith("loss"))
-            self.loss = next(losses, "")
+            losses = ((key, value) for key, value in record.items() if key.endswith("loss") and _finite(value))
+            self.loss = next((f"{key.replace('/', ' ')} {value:.3g}" for key, value in losses), "")
 
     def evaluating(self, run: "Run", games: int) -> None:
         """Say so; the pace begins anew after it."""
@@ -115,3 +117,8 @@ class Standing(Listener):
             known.append(self.loss)
         known.append(count(self.updates, "update"))
         return known
+
+
+def _finite(value: float | None) -> bool:
+    """Whether it is a number to be shown; in a file of metrics, None stands for what is not finite."""
+    return value is not None and math.isfinite(value)

@@ -19,10 +19,9 @@ from plastic.core.plugin import Plugin
 from plastic.core.programs import Programs
 from plastic.core.recipe import Chosen, Recipe
 from plastic.core.registry import Registry
+from plastic.core.replay_ratio import Owed
 from plastic.core.schedule import Clock, Counts
 from plastic.core.settings import Settings
-
-CREDIT = 1e-9  # so that ten tenths of an update are one
 
 
 @frozen(eq=False)
@@ -37,6 +36,13 @@ class Assembly:
     agent: Agent
     plugins: Sequence[Addressed]
     clock: Clock
+    owed: Owed  # to the replay ratio, by that clock
+
+    @property
+    def games(self) -> int:
+        """Of each evaluation of the run; 0 if it has none."""
+        said = self.settings.eval_episodes
+        return self.family.eval_episodes if said is None else said
 
     def evaluation_env(self) -> Env:
         """A new environment under the rules scores are reported by."""
@@ -60,7 +66,7 @@ def assemble(recipe: Recipe, registry: Registry) -> Assembly:
     chosen = presets.plugins_of(preset, known, recipe.plugins)
     wanted = {**preset.settings, **presets.settings_of(known), **agents}
     classes: list[type[Plugin]] = [registry.find("plugin", one.name) for one in chosen]
-    agent, plugins, clock = _Beginning(recipe, agent_class, wanted, agents, chosen, classes, env, device).begun()
+    agent, plugins, owed = _Beginning(recipe, agent_class, wanted, agents, chosen, classes, env, device).begun()
     turned = {knob for plugin in plugins for knob in plugin.example.turns}
     refuse_inert(agent, agents, observations_of(env.observation_space), task, turned)
     if settings.capture:
@@ -75,7 +81,7 @@ def assemble(recipe: Recipe, registry: Registry) -> Assembly:
             for one, plugin in zip(chosen, plugins, strict=True)
         ),
     )
-    return Assembly(resolved, name, settings, family, env, agent, plugins, clock)
+    return Assembly(resolved, name, settings, family, env, agent, plugins, owed.clock, owed)
 
 
 def _environment(
@@ -128,16 +134,16 @@ class _Beginning:
     env: Env
     device: torch.device
 
-    def begun(self) -> tuple[Agent, Sequence[Addressed], Clock]:
-        """The agent at work, with each plugin on every learner where it finds something to act on."""
+    def begun(self) -> tuple[Agent, Sequence[Addressed], Owed]:
+        """The agent at work, with each plugin on every learner where it finds something to act on; the updates owed."""
         addresses = [learners_of(cls, one.on, self.agent) for cls, one in zip(self.classes, self.chosen, strict=True)]
         while True:
             plugins = self._plugins(addresses)  # anew each time, as the agent: what began has state
             refuse_conflicts(plugins)
             agent = self._made(plugins)
-            clock = Clock(total=_totals(self.recipe.steps, agent, frame_skip(self.env)))
+            owed = _owed(self.recipe.steps, agent, frame_skip(self.env))
             try:
-                agent.begin(self._site(plugins, clock))
+                agent.begin(self._site(plugins, owed.clock))
             except NothingToActOn as error:
                 there = [one.instances.get(error.learner) for one in plugins]
                 place = next(place for place, plugin in enumerate(there) if plugin is error.plugin)
@@ -145,7 +151,7 @@ class _Beginning:
                     raise
                 addresses[place].remove(error.learner)
             else:
-                return agent, plugins, clock
+                return agent, plugins, owed
 
     def _plugins(self, addresses: Sequence[Sequence[str]]) -> list[Addressed]:
         return [
@@ -245,6 +251,9 @@ def _attribute(env: Env, name: str) -> int:
     return int(env.get_wrapper_attr(name)) if env.has_wrapper_attr(name) else 1
 
 
-def _totals(steps: int, agent: Agent, skip: int) -> Counts:
-    learning = max(0, steps - max(agent.learning_starts, 1) + 1)
-    return Counts(updates=int(learning * agent.replay_ratio + CREDIT), agent_steps=steps, frames=steps * skip)
+def _owed(steps: int, agent: Agent, skip: int) -> Owed:
+    """Nothing yet; its clock knows how long the run will be."""
+    clock = Clock(total=Counts(agent_steps=steps, frames=steps * skip))
+    owed = Owed(clock, agent.learning_starts, agent.replay_ratio)
+    owed.reckon()
+    return owed

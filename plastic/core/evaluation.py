@@ -4,10 +4,28 @@ from collections.abc import Callable
 from contextlib import ExitStack, closing
 
 import numpy as np
+import torch
 
 from plastic.core.agent import Act
+from plastic.core.assemble import Assembly
 from plastic.core.environment import Env
 from plastic.core.episodes import Episodes
+from plastic.core.streams import derive
+
+
+def evaluate(assembly: Assembly, games: int, stop: Callable[[], bool] = lambda: False) -> list[float]:
+    """Scores of `games` games of the agent as it is, under the environment's evaluation rules; fewer as in `play`."""
+    label = ("evaluation", assembly.clock.now.agent_steps)
+    stream = torch.Generator().manual_seed(derive(assembly.recipe.seed, *label, "actions"))
+    return play(
+        assembly.agent.policy(stream),
+        assembly.evaluation_env,
+        games,
+        seed=assembly.recipe.seed,
+        label=label,
+        together=assembly.settings.eval_envs,
+        stop=stop,
+    )
 
 
 def play(

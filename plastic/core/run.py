@@ -2,26 +2,23 @@
 
 import platform
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from attrs import asdict, evolve, frozen
+from attrs import asdict, frozen
 
 from plastic.core import checkpoint
-from plastic.core.agent import Agent
-from plastic.core.assemble import CREDIT, Assembly, frame_skip
+from plastic.core.assemble import Assembly, frame_skip
 from plastic.core.episodes import Episodes
-from plastic.core.errors import RunError, UsageError
-from plastic.core.evaluation import play
+from plastic.core.errors import RunError
+from plastic.core.evaluation import evaluate
 from plastic.core.listener import Listener
+from plastic.core.restoring import fitting, load_learners
 from plastic.core.run_folder import Lines, RunFolder, dumps
 from plastic.core.schedule import Counts
 from plastic.core.streams import derive
-
-_VERSIONS = ("plastic-rl", "torch", "numpy", "gymnasium", "ale-py", "dm-control", "mujoco")
+from plastic.core.versions import versions
 
 
 @frozen
@@ -50,8 +47,7 @@ class Run:
         self._frame_skip = frame_skip(assembly.env)
         self._metrics = Lines(folder.metrics)
         self._timing = Lines(folder.timing)
-        self._credit = 0.0  # updates owed
-        self._ratio = self.agent.replay_ratio  # that the clock's total was reckoned with
+        self._owed = assembly.owed
         self._evaluation_owed = False  # one was stopped before its last game, or is that of the end
         self._observation: Any = None
         self._seconds = 0.0  # of earlier sessions
@@ -82,7 +78,7 @@ class Run:
             "preset": self.assembly.preset,
             "python": platform.python_version(),
             "machine": f"{platform.system()} {platform.machine()}",
-            "versions": _versions(),
+            "versions": versions(),
             **self.assembly.family.about(),
         }
 
@@ -137,21 +133,17 @@ class Run:
         self._regularly()
 
     def _learn(self) -> None:
-        ratio = float(self.agent.knobs["replay_ratio"])
-        if ratio != self._ratio:  # tuned: the last update, and schedules that count from it, move
-            left = self.recipe.steps - self.clock.now.agent_steps + 1
-            updates = self.clock.now.updates + int(self._credit + left * ratio + CREDIT)
-            self.clock.total = evolve(self.clock.total, updates=updates)
-            self._ratio = ratio
-        self._credit += ratio
-        while self._credit >= 1 - CREDIT:
-            self._credit -= 1
+        for _ in range(self._owed.after_step(self._ratio)):
             self.clock.advance(updates=1)
             self.agent.update()
             measured = self.agent.tend()
             self.clock.tick()
             if measured:
                 self._record("probe", {key: float(value) for key, value in measured.items()})
+
+    @property
+    def _ratio(self) -> float:
+        return float(self.agent.knobs["replay_ratio"])
 
     def _regularly(self) -> None:
         steps = self.clock.now.agent_steps
@@ -197,8 +189,7 @@ class Run:
     # ---------------------------------------------------------------- evaluation
 
     def _evaluate(self) -> list[float]:
-        games = self.settings.eval_episodes
-        games = self.assembly.family.eval_episodes if games is None else games
+        games = self.assembly.games
         for listener in self.listeners:
             listener.evaluating(self, games)
         return evaluate(self.assembly, games, stop=lambda: self.stop)
@@ -227,7 +218,7 @@ class Run:
         self._refuse_not_finite()
         self._metrics.sync()
         path = self.folder.checkpoint(self.clock.now.agent_steps)
-        checkpoint.write(path, self.state_dict(), {"plastic": _versions()["plastic-rl"], **asdict(self.clock.now)})
+        checkpoint.write(path, self.state_dict(), {"plastic": versions()["plastic-rl"], **asdict(self.clock.now)})
         for old in (*self.folder.checkpoints()[: -self.settings.checkpoint_keep], *self.folder.unfinished()):
             old.unlink()
 
@@ -235,7 +226,7 @@ class Run:
         """Everything the rest of the run depends on."""
         return {
             "clock": {name: asdict(getattr(self.clock, name)) for name in ("now", "before")},
-            "credit": self._credit,
+            "credit": self._owed.credit,
             "evaluation_owed": self._evaluation_owed,
             "agent": self.agent.state_dict(),
             "learners": {name: learner.state_dict() for name, learner in self.agent.learners.items()},
@@ -245,7 +236,7 @@ class Run:
             "seconds": self.seconds,
             "threads": self.settings.threads,
             "torch": torch.get_rng_state(),
-            "versions": _versions(),
+            "versions": versions(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -256,60 +247,13 @@ class Run:
         """
         self.clock.now = Counts(**state["clock"]["now"])
         self.clock.before = Counts(**state["clock"]["before"])
-        self._credit = state["credit"]
         self._evaluation_owed = state["evaluation_owed"]
         load_learners(self.agent, state)
-        with _fitting():
+        with fitting():
             self.agent.load_state_dict(state["agent"])
+        self._owed.take_up(state["credit"], self._ratio)
         self._observation = self._episodes.load_state_dict(state["episodes"])
         self._metrics.cut(state["metrics"])
         self._timing.cut(state["timing"])
         self._seconds = state["seconds"]
         torch.set_rng_state(state["torch"])
-
-
-def load_learners(agent: Agent, state: Mapping[str, Any]) -> None:
-    """Give an agent's learners what a run's state holds of them.
-
-    Raises:
-        UsageError: If the state is of another agent, environment or list of plugins.
-    """
-    if state["learners"].keys() != agent.learners.keys():
-        raise UsageError(f"the checkpoint is of an agent that learns {', '.join(state['learners'])}")
-    with _fitting():
-        for name, learner in agent.learners.items():
-            learner.load_state_dict(state["learners"][name])
-
-
-@contextmanager
-def _fitting() -> Iterator[None]:
-    try:
-        yield
-    except (RuntimeError, ValueError, KeyError) as error:  # what torch says of other shapes
-        reason = " ".join(str(error).split())[:200]
-        raise UsageError(f"the checkpoint does not fit recipe.toml beside it ({reason}); restore that") from error
-
-
-def evaluate(assembly: Assembly, games: int, stop: Any = lambda: False) -> list[float]:
-    """Scores of `games` games of the agent as it is, under the environment's evaluation rules."""
-    label = ("evaluation", assembly.clock.now.agent_steps)
-    stream = torch.Generator().manual_seed(derive(assembly.recipe.seed, *label, "actions"))
-    return play(
-        assembly.agent.policy(stream),
-        assembly.evaluation_env,
-        games,
-        seed=assembly.recipe.seed,
-        label=label,
-        together=assembly.settings.eval_envs,
-        stop=stop,
-    )
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for name in _VERSIONS:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "not installed"
-    return found

@@ -30,8 +30,10 @@ class Curve(Listener):
 def draw(folder: RunFolder, env: str) -> Path | None:
     """Scores of training games, their running mean, evaluations, and the loss, over agent steps.
 
+    What was not finite, which the metrics hold as null, is left out.
+
     Returns:
-        Where the picture lies; None if no game was played yet.
+        Where the picture lies; None if no game was played yet, or none with such a score.
 
     Raises:
         RunError: If it cannot be written.
@@ -39,7 +41,7 @@ def draw(folder: RunFolder, env: str) -> Path | None:
     from matplotlib.figure import Figure  # noqa: PLC0415  (0.7 s, for the end of a run alone)
 
     records = read_metrics(folder.metrics)
-    games = [record for record in records if record["kind"] == "episode"]
+    games = _known(records, "episode", "score")
     if not games:
         return None
     figure = Figure(figsize=(8, 5), layout="constrained")
@@ -48,16 +50,15 @@ def draw(folder: RunFolder, env: str) -> Path | None:
     values = [game["score"] for game in games]
     scores.plot(steps, values, ".", color="0.75", label="training games")
     scores.plot(steps, running_mean(values, 20), color="C0", label="mean of the last 20")
-    for record in records:
-        if record["kind"] == "evaluation":
-            _evaluation(scores, record)
+    for evaluation in _known(records, "evaluation", "score"):
+        _evaluation(scores, evaluation)
     scores.set_ylabel("score")
     scores.set_title(f"{env}", loc="left")
     scores.legend(frameon=False, loc="best")
     trained = [record for record in records if record["kind"] == "train"]
     keys = sorted({key for record in trained for key in record if key.endswith("loss")})
     for key in keys:
-        known = [record for record in trained if record.get(key) is not None]
+        known = _known(trained, "train", key)
         losses.plot([r["agent_steps"] for r in known], [r[key] for r in known], label=key)
     if len(keys) > 1:
         losses.legend(frameon=False)
@@ -70,6 +71,10 @@ def draw(folder: RunFolder, env: str) -> Path | None:
     except OSError as error:
         raise RunError(f"cannot write {folder.curve}: {error.strerror}") from error
     return folder.curve
+
+
+def _known(records: list[dict[str, Any]], kind: str, key: str) -> list[dict[str, Any]]:
+    return [record for record in records if record["kind"] == kind and record.get(key) is not None]
 
 
 def _evaluation(axes: Any, record: dict[str, Any]) -> None:

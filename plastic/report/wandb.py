@@ -1,5 +1,6 @@
 """Metrics for Weights & Biases."""
 
+import json
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 class WandB(Listener):
     """A W&B run in the run's folder; without an account it stays offline there (`wandb sync` sends it later).
 
+    Its id is kept in `wandb.json`, so that a run that is resumed goes on in the same W&B run.
+
     Raises:
         UsageError: If wandb is not installed.
     """
@@ -27,7 +30,12 @@ class WandB(Listener):
         self._run: Any = None
 
     def started(self, run: "Run") -> None:
-        """Open it, under the folder's name."""
+        """Open it, under the folder's name, or go on in the one that the folder knows.
+
+        Raises:
+            RunError: If its id cannot be written down.
+        """
+        kept = run.folder.path / "wandb.json"
         known = bool(os.environ.get("WANDB_API_KEY")) or "WANDB_MODE" in os.environ
         self._run = self._wandb.init(
             project="plastic",
@@ -35,8 +43,10 @@ class WandB(Listener):
             dir=str(run.folder.path),
             config={"agent": run.recipe.agent, "env": run.recipe.env, "seed": run.recipe.seed, **run.recipe.settings},
             mode=None if known else "offline",
+            id=json.loads(kept.read_text(encoding="utf-8"))["id"] if kept.exists() else None,
             resume="allow",
         )
+        run.folder.write_json(kept, {"id": self._run.id})
 
     def recorded(self, record: Record) -> None:
         """Send the numbers."""

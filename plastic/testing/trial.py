@@ -5,12 +5,11 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from attrs import evolve
 from numpy.typing import NDArray
 
 from plastic.core import options
 from plastic.core.agent import Agent
-from plastic.core.assemble import CREDIT, assemble
+from plastic.core.assemble import assemble
 from plastic.core.recipe import Chosen, Recipe
 from plastic.core.registry import Registry
 from plastic.testing.fed import Fed
@@ -98,8 +97,6 @@ class Trial(Fed[Agent]):
         self.assembly = assemble(recipe, known)
         self.steps = steps
         self._frames, self._rewards = _drawn(said["env"], steps)
-        self._credit = 0.0
-        self._ratio = self.assembly.agent.replay_ratio
         super().__init__(self.assembly.agent, self.assembly.clock)
 
     def _first(self, step: int) -> NDArray[Any]:
@@ -119,16 +116,7 @@ class Trial(Fed[Agent]):
 
     def owed(self) -> int:
         """Updates after this step; what a run owes."""
-        ratio = float(self.agent.knobs["replay_ratio"])
-        if ratio != self._ratio:
-            left = self.steps - self.clock.now.agent_steps + 1
-            updates = self.clock.now.updates + int(self._credit + left * ratio + CREDIT)
-            self.clock.total = evolve(self.clock.total, updates=updates)
-            self._ratio = ratio
-        self._credit += ratio
-        whole = int(self._credit + CREDIT)
-        self._credit -= whole
-        return whole
+        return self.assembly.owed.after_step(float(self.agent.knobs["replay_ratio"]))
 
     def run(self, until: int | None = None) -> "Trial":
         """On to that many agent steps, with the updates that are owed after each."""
@@ -141,12 +129,12 @@ class Trial(Fed[Agent]):
 
     def state_dict(self) -> dict[str, Any]:
         """With the updates owed."""
-        return {**super().state_dict(), "credit": self._credit}
+        return {**super().state_dict(), "credit": self.assembly.owed.credit}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """With the updates owed."""
         super().load_state_dict(state)
-        self._credit = state["credit"]
+        self.assembly.owed.take_up(state["credit"], float(self.agent.knobs["replay_ratio"]))
 
 
 def _settings_of(one: Chosen, known: Registry) -> Mapping[str, Any]:

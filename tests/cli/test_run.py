@@ -1,7 +1,9 @@
 """`plastic run`: what it takes from where, what it prints, and what it leaves."""
 
 import json
+import sys
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import pytest
@@ -82,6 +84,30 @@ def test_a_dry_run_prints_the_plan_and_makes_nothing(plastic: "Plastic") -> None
         ["sam", "encoder", "always", "ascent", "rho=0.05"],
         ["reset", "not-encoder", "every 50 updates"],
     ]
+
+
+def test_a_dry_run_of_several_seeds_says_which_and_how_many_at_a_time(plastic: "Plastic") -> None:
+    words = ("--seeds", "0-2,7", "--together", "3", "--out", "several", "--dry-run")
+    plan = plastic.run(*words).out.splitlines()
+    assert "seeds        0-2,7: 4 runs, 3 at a time" in plan
+    assert "folder       several" in plan
+    assert not any(line.startswith(("seed ", "log")) for line in plan)
+    (seeds,) = (line for line in plastic.run("--seeds", "4", "--dry-run").out.splitlines() if line.startswith("seed"))
+    assert seeds == "seeds        4: 1 run, 1 at a time"
+    assert list(plastic.folder.iterdir()) == []
+
+
+def test_a_dry_run_says_what_logs_there_will_be(plastic: "Plastic", monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "wandb", ModuleType("wandb"))
+    assert "log          wandb" in plastic.run("--log", "wandb", "wandb", "--dry-run").out.splitlines()
+    assert list(plastic.folder.iterdir()) == []
+
+
+def test_a_dry_run_refuses_what_the_run_would(plastic: "Plastic", monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    assert "W&B is not installed" in plastic.run("--log", "wandb", "--dry-run").error
+    assert "names no seed" in plastic.run("--seeds", "3-1", "--dry-run").error
+    assert "at least 1" in plastic.run("--seeds", "0-1", "--together", "0", "--dry-run").error
 
 
 def test_the_plan_names_what_differs_from_the_defaults_and_only_that(plastic: "Plastic") -> None:

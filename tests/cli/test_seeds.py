@@ -37,6 +37,8 @@ def test_seeds_are_numbers_and_ranges(text: str, seeds: tuple[int, ...]) -> None
         ("3-1", "names no seed"),
         ("0-3,2", "names a seed twice"),
         ("0-5000", "more than 1,000 seeds"),
+        ("0-9999999999999999999999", "more than 1,000 seeds"),
+        ("0-999,1000", "more than 1,000 seeds"),
     ],
 )
 def test_what_is_none_is_refused(text: str, words: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from plastic.cli.standing import Standing
-from plastic.core.run_folder import RunFolder
+from plastic.core.run_folder import Lines, RunFolder, dumps
 from plastic.core.schedule import Counts
 
 
@@ -96,6 +96,23 @@ def test_games_of_an_earlier_session_count(tmp_path: Path) -> None:
     run.folder.metrics.write_text('{"kind": "episode", "score": 7.0}\n{"kind": "train", "loss": 0.12345}\n')
     standing.started(at(run, 500, 100))
     assert standing.facts() == ["500 of 1,000 steps", "last game 7", "mean of 1 7", "loss 0.123", "100 updates"]
+
+
+def test_scores_and_losses_that_are_not_finite_are_left_out(tmp_path: Path) -> None:
+    run, standing = a_run(tmp_path), Watched()
+    nan, inf = float("nan"), float("inf")
+    records: list[dict[str, Any]] = [{"kind": "episode", "score": score} for score in (4.0, nan, inf, 8.0)]
+    records += [{"kind": "train", "actor/loss": nan, "critic/loss": 0.5}]
+    for record in records:
+        Lines(run.folder.metrics).append(dumps(record))
+    standing.started(at(run, 500, 100))
+    shown = ["500 of 1,000 steps", "last game 8", "mean of 2 6", "critic loss 0.5", "100 updates"]
+    assert standing.facts() == shown
+    for record in records:
+        standing.recorded(record)
+    assert standing.facts() == [*shown[:2], "mean of 4 6", *shown[3:]]
+    standing.recorded({"kind": "train", "loss": None})
+    assert standing.loss == ""
 
 
 def test_of_several_losses_the_main_learners_is_shown_under_its_name() -> None:

@@ -10,14 +10,12 @@ import numpy as np
 import pytest
 import torch
 from attrs import define, evolve, frozen
-from hypothesis import given
-from hypothesis import strategies as st
 from torch import nn
 
 from plastic.agents.rainbow.rainbow import Rainbow
 from plastic.core import assemble as module
 from plastic.core.agent import Observations, Preset, TaskValues, observations_of
-from plastic.core.assemble import CREDIT, Assembly, assemble
+from plastic.core.assemble import Assembly, assemble
 from plastic.core.errors import UsageError
 from plastic.core.hookspecs import hookimpl
 from plastic.core.intervention import PlasticityIntervention
@@ -112,7 +110,7 @@ def test_totals_of_the_run() -> None:
 def test_updates_of_an_atari_run_are_those_of_the_paper(ratio: float, updates: int) -> None:
     """Spec A6: at replay ratio 2, 100,000 agent steps and learning from 2,000 on, 196,002 updates."""
     agent = Rainbow(replay_ratio=ratio, learning_starts=2_000)
-    total = module._totals(100_000, agent, 4)
+    total = module._owed(100_000, agent, 4).clock.total
     assert (total.updates, total.agent_steps, total.frames) == (updates, 100_000, 400_000)
 
 
@@ -128,7 +126,7 @@ def test_updates_of_an_atari_run_are_those_of_the_paper(ratio: float, updates: i
 )
 def test_resets_of_an_atari_run_are_those_of_the_paper(ratio: int, resets: int, steps: list[int] | None) -> None:
     """Spec A6, the table of reset points; the k-th update falls on agent step 2,000 + (k - 1) // ratio."""
-    updates = module._totals(100_000, Rainbow(replay_ratio=ratio), 4).updates
+    updates = module._owed(100_000, Rainbow(replay_ratio=ratio), 4).clock.total.updates
     at = range(Every(40_000).period, updates, 40_000)  # none on the very last
     assert len(at) == resets
     moments = [2_000 + (update - 1) // ratio for update in at]
@@ -137,19 +135,9 @@ def test_resets_of_an_atari_run_are_those_of_the_paper(ratio: int, resets: int, 
         assert moments[-1] == 99_499
 
 
-@given(
-    ratio=st.sampled_from([0.1, 0.2, 0.25, 0.3, 1 / 3, 0.5, 0.7, 0.9, 1.0, 1.1, 1.5, 2.0, 2.3, 4.0]),
-    steps=st.integers(1, 3_000),
-    starts=st.integers(1, 500),
-)
-def test_the_total_of_updates_is_what_the_run_will_do(ratio: float, steps: int, starts: int) -> None:
-    credit, updates = 0.0, 0
-    for _ in range(starts, steps + 1):  # as Run does it
-        credit += ratio
-        while credit >= 1 - CREDIT:
-            credit -= 1
-            updates += 1
-    assert module._totals(steps, Rainbow(replay_ratio=ratio, learning_starts=starts), 1).updates == updates
+@pytest.mark.parametrize(("said", "games"), [("none", 3), (5, 5), (0, 0)])
+def test_an_evaluation_has_the_familys_number_of_games_unless_told(said: str | int, games: int) -> None:
+    assert assemble(evolve(WALK, settings=TINY | {"eval_episodes": said}), registry()).games == games
 
 
 def test_each_evaluation_has_an_environment_of_its_own_under_its_own_rules() -> None:

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from plastic.core.assemble import assemble
 from plastic.core.episodes import Episodes
-from plastic.core.evaluation import play
-from tests.core.games import Walk
+from plastic.core.evaluation import evaluate, play
+from plastic.core.recipe import Recipe
+from tests.core.games import TINY, Walk, registry
 
 
 def right(observations: NDArray[Any]) -> NDArray[Any]:
@@ -106,3 +108,14 @@ def test_environments_are_closed_after_an_error() -> None:
     with pytest.raises(KeyError):
         play(act, make, 2, seed=0, label=())
     assert make.open == 0
+
+
+def test_an_agent_is_evaluated_in_the_games_of_its_step_and_seed() -> None:
+    assembly = assemble(Recipe(env="walk", steps=30, settings=TINY), registry())
+    first = evaluate(assembly, 4)
+    assert len(first) == 4
+    assert evaluate(assembly, 4) == first
+    assert evaluate(assembly, 6)[:4] == first
+    assembly.clock.advance(agent_steps=20)
+    assert evaluate(assembly, 4) != first
+    assert evaluate(assembly, 4, stop=lambda: True) == []

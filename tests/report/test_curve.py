@@ -94,6 +94,19 @@ def test_before_the_first_game_there_is_nothing_to_draw(tmp_path: Path, records:
     assert not folder.curve.exists()
 
 
+def test_scores_that_are_not_finite_are_left_out(tmp_path: Path, drawn: list[Figure]) -> None:
+    unknown = {"kind": "evaluation", "agent_steps": 7, "score": float("nan"), "scores": [float("nan")]}
+    folder = folder_with(tmp_path, [game(3, float("inf")), unknown, *RECORDS, game(28, float("nan"))])
+    assert draw(folder, "x") == folder.curve
+    assert points(drawn[0], 0, "training games") == [[5, 1.0], [12, 3.0]]
+    assert points(drawn[0], 0, "mean of the last 20") == [[5, 1.0], [12, 2.0]]
+    assert [line.get_marker() for line in drawn[0].axes[0].get_lines()].count("D") == 2
+
+
+def test_games_without_a_finite_score_are_no_curve(tmp_path: Path) -> None:
+    assert draw(folder_with(tmp_path, [game(3, float("nan"))]), "x") is None
+
+
 def test_it_is_drawn_when_the_run_ends_and_when_it_is_stopped(tmp_path: Path) -> None:
     for name, end in (("one", lambda run: Curve().finished(run, None)), ("two", Curve().stopped)):  # type: ignore[arg-type]
         (tmp_path / name).mkdir()

@@ -8,19 +8,22 @@ from typing import Any
 import pytest
 
 from plastic.core.errors import UsageError
+from plastic.core.run_folder import RunFolder
 from plastic.report.wandb import WandB
 
 
 class Account:
-    """What the package was asked for."""
+    """What the package was asked for; every new run gets another id."""
 
     def __init__(self) -> None:
+        self.id: str | None = None
         self.opened: list[dict[str, Any]] = []
         self.logged: list[dict[str, Any]] = []
         self.finished: list[dict[str, Any]] = []
 
     def init(self, **options: Any) -> "Account":
         self.opened.append(options)
+        self.id = options.get("id") or f"made-{len(self.opened)}"
         return self
 
     def log(self, values: dict[str, Any]) -> None:
@@ -42,7 +45,7 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Account:
 @pytest.fixture
 def run(tmp_path: Path) -> Any:
     return SimpleNamespace(
-        folder=SimpleNamespace(path=tmp_path / "mine-1"),
+        folder=RunFolder.create(tmp_path / "mine-1", ""),
         recipe=SimpleNamespace(agent="rainbow", env="ALE/Pong-v5", seed=3, settings={"replay_ratio": 2.0}),
     )
 
@@ -56,6 +59,16 @@ def test_a_run_is_opened_in_its_folder_under_its_name_and_offline_without_an_acc
     assert options["dir"] == str(run.folder.path)
     assert options["mode"] == "offline"
     assert options["config"] == {"agent": "rainbow", "env": "ALE/Pong-v5", "seed": 3, "replay_ratio": 2.0}
+
+
+def test_a_resumed_run_goes_on_in_the_same_one_and_another_folder_in_another(
+    account: Account, run: Any, tmp_path: Path
+) -> None:
+    one, other = run.folder, RunFolder.create(tmp_path / "mine-2", "")
+    for run.folder in (one, one, other, one):
+        WandB().started(run)
+    assert [options.get("id") for options in account.opened] == [None, "made-1", None, "made-1"]
+    assert {options["resume"] for options in account.opened} == {"allow"}
 
 
 @pytest.mark.parametrize("name", ["WANDB_API_KEY", "WANDB_MODE"])
