@@ -165,7 +165,8 @@ except UsageError as error:
     print(error)
 recording = CudaGraphs(device).record(lambda: total.add_(1), ())
 recording.replay()
-print(float(total), float(torch.rand((), device=device)) < 1, torch.cuda.current_stream() == torch.cuda.default_stream())
+back = torch.cuda.current_stream() == torch.cuda.default_stream()
+print(float(total), float(torch.rand((), device=device)) < 1, back)
 """
 
 
