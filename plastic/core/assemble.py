@@ -213,10 +213,16 @@ def _device(name: str) -> torch.device:
 
 
 def _be_repeatable() -> None:
-    """Have CUDA's libraries add up in the same order each time, so that the same run is the same run again."""
+    """Have CUDA's libraries add up in the same order each time, so that the same run is the same run again.
+
+    And in single precision, as on a CPU and as the agents of the papers. PyTorch leaves products of matrices alone, but
+    has convolutions in TF32, with 10 bits of mantissa; whoever wants that sets `torch.backends.cudnn.allow_tf32` behind
+    `assemble`.
+    """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read before the first product
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.allow_tf32 = False
 
 
 def find_task(task: str, registry: Registry) -> tuple[type[EnvFamily], str]:

@@ -449,7 +449,7 @@ def test_a_cuda_device_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPa
         assemble(evolve(WALK, device="cuda:1"), registry())
 
 
-def test_a_cuda_device_of_a_number_becomes_the_current_one(
+def test_a_cuda_device_of_a_number_becomes_the_current_one_and_computes_in_single_precision(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     current: list[torch.device] = []
@@ -460,6 +460,7 @@ def test_a_cuda_device_of_a_number_becomes_the_current_one(
     flags = torch.backends.cudnn.flags(enabled=True, benchmark=True, deterministic=False, allow_tf32=True)
     with flags:
         assert module._device("cuda:1") == torch.device("cuda:1")
+        assert not torch.backends.cudnn.allow_tf32
         assert not torch.backends.cudnn.benchmark
         assert torch.backends.cudnn.deterministic
     module._device("cuda")
