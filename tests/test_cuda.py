@@ -79,6 +79,14 @@ def test_an_update_waits_for_nothing(kind: str, plugins: Sequence[str], cuda: to
         one.agent.learn()
 
 
+@pytest.mark.parametrize("recorded", [False, True], ids=["carried out", "recorded"])
+def test_the_rate_is_the_same_number_whether_recorded_or_not(recorded: bool, cuda: torch.device) -> None:
+    for learner in trial("states", cuda, recorded=recorded).run(WARM + 3).learners.values():
+        for group in learner.optimizer.param_groups:
+            assert group["lr"].device.type == "cuda"
+            assert group["lr"].dtype == torch.float32
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("plugins", [(), MANY], ids=["bare", "many"])
 def test_recorded_updates_agree_with_those_that_are_carried_out(
