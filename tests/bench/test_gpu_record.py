@@ -88,6 +88,15 @@ def test_limits_are_held_or_not() -> None:
     assert [value for _, value, _, _ in limits({})] == ["not measured"] * 6
 
 
+def test_a_page_sets_eager_kernels_against_the_clock_of_captured_updates() -> None:
+    """What the profiler says of replayed graphs may be wrong."""
+    updates = {**FOUND["updates"], "bare eager": {"ms": quartiles(3.0), "kernels_seconds": 0.00061 / 2}}
+    part = {"outcome": "done", "why": "", "seconds": 1.0, "found": updates}
+    known: dict[str, Any] = {"date": "", "command": "", "commit": "", "machine": {"processor": "Xeon"}}
+    assert "over the captured updates' time by the clock: bare 50.0%." in page({**known, "parts": {"updates": part}})
+    assert "by the clock:" not in page({**known, "parts": {"updates": {**part, "found": FOUND["updates"]}}})
+
+
 def test_a_page_names_machine_failures_and_what_is_out_of_time() -> None:
     parts = {name: {"outcome": "done", "why": "", "seconds": 1.0, "found": found} for name, found in FOUND.items()}
     late = {"outcome": "out of time", "why": "what it had found by then counts", "seconds": 9.0, "found": {}}
