@@ -113,9 +113,18 @@ def _put(learner: Learner, source: Learner) -> None:
         mine.set_state(theirs.get_state())
 
 
+def _excess(one: Trial, other: Trial) -> Tensor:
+    """By how much the furthest weight is beyond what `close` allows, on the device: nothing waits for it."""
+    expected = weights(one)
+    return torch.stack(
+        [((w - expected[name]).abs() - 2e-5 - 2e-4 * expected[name].abs()).amax() for name, w in weights(other).items()]
+    ).amax()
+
+
 @pytest.mark.parametrize("kind", ["rainbow", "states"])
 def test_each_of_a_thousand_updates_from_the_same_state_agrees(kind: str, cuda: torch.device) -> None:
     one, other = (trial(kind, cuda, ["sam"], recorded=recorded).run(WARM + 3) for recorded in (False, True))
+    beyond: list[Tensor] = []
     for _ in range(1_000):
         for name, learner in other.learners.items():
             _put(learner, one.learners[name])
@@ -125,7 +134,8 @@ def test_each_of_a_thousand_updates_from_the_same_state_agrees(kind: str, cuda: 
         for made in (one, other):
             made.update()
             made.clock.tick()
-        agree(one, other)
+        beyond.append(_excess(one, other))
+    assert [number for number, excess in enumerate(torch.stack(beyond).tolist()) if not excess <= 0] == []
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -1,6 +1,7 @@
 """Where tensors would be on a GPU."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -67,8 +68,8 @@ def test_some_want_numbers_in_one_place_too(name: str, call: Callable[[Tensor, T
     assert list(devices.mixed) == [name]
 
 
-def put(target: Tensor, where: object, value: Tensor) -> None:
-    target[where] = value  # type: ignore[index]
+def put(target: Tensor, where: Any, value: Tensor) -> None:
+    target[where] = value
 
 
 @pytest.mark.parametrize(
