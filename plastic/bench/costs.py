@@ -55,7 +55,7 @@ class Row:
         ratio: To the bare agent's update, round by round.
         moments: Of its plugins.
         megabytes: That its learners hold, in 10^6 bytes.
-        gpu_megabytes: The most that it takes on a GPU, the replay included, in 10^6 bytes; None on a CPU.
+        gpu_megabytes: The most that it reserves on a GPU, the replay included, in 10^6 bytes; None on a CPU.
         hours: Of all updates of the run, moments included; None where nobody knows how many those are.
         dispatched: What one update asks of the machine.
     """

@@ -33,6 +33,9 @@ Span = tuple[float, float]  # from and to, in seconds
 class Kernels:
     """What a GPU does in an update.
 
+    Times within a CUDA graph may be wrong with CUDA 13.0 (pytorch/kineto, issue 1165). What holds in any case: the
+    kernels' seconds of an update that is not recorded, over the time by the clock of one that is.
+
     Attributes:
         count: Kernels that are launched, copies and fills of memory among them.
         seconds: Of all of them, each by itself.

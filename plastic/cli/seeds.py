@@ -6,8 +6,9 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
+from multiprocessing import get_context
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -146,14 +147,32 @@ def how_many(wanted: "Recipe", seeds: Sequence[int], together: int | None) -> tu
 
 
 def _fitting(wanted: "Recipe") -> tuple[str, int]:
-    """The environment's full name, and how many such runs the machine takes at a time."""
+    """The environment's full name, and how many such runs the machine takes at a time.
+
+    A GPU is asked by another process, which takes its context with it, some hundreds of megabytes that the runs need.
+    """
+    if not wanted.device.startswith("cuda"):
+        found = _asked(wanted)
+    else:
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+            found = pool.submit(_asked, wanted).result()
+    if isinstance(found, str):
+        raise UsageError(found)
+    return found
+
+
+def _asked(wanted: "Recipe") -> tuple[str, int] | str:
+    """Or why the recipe does not fit, in words: what an error carries with it may not go from process to process."""
     import torch
 
     from plastic.cli.at_once import allocated, at_once, cores, room
     from plastic.cli.packages import registry
     from plastic.core.assemble import assemble
 
-    assembly = assemble(wanted, registry())
+    try:
+        assembly = assemble(wanted, registry())
+    except UsageError as error:
+        return str(error)
     assembly.env.close()
     device, env, threads = torch.device(wanted.device), assembly.recipe.env, assembly.settings.threads
     run = allocated(device)

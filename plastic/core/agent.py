@@ -190,12 +190,12 @@ class Agent(ABC):
 
         Args:
             what: Its name.
-            work: A function of tensors on the device, and of the networks as they are.
+            work: A function of tensors on the device, and of the networks as they are; it draws nothing.
             inputs: Those tensors, on the host.
         """
         if self.capture is None:
             return work(*(given.to(self.device) for given in inputs))
-        return self.capture(what, work, *inputs)
+        return self.capture(what, work, *inputs, draws=False)
 
     def tend(self) -> dict[str, Tensor]:
         """Let every learner's plugins look, then edit; measurements, by learner where there are several."""

@@ -1,5 +1,6 @@
 """From a recipe to everything a run needs, or one sentence why not."""
 
+import gc
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -137,21 +138,26 @@ class _Beginning:
     def begun(self) -> tuple[Agent, Sequence[Addressed], Owed]:
         """The agent at work, with each plugin on every learner where it finds something to act on; the updates owed."""
         addresses = [learners_of(cls, one.on, self.agent) for cls, one in zip(self.classes, self.chosen, strict=True)]
-        while True:
-            plugins = self._plugins(addresses)  # anew each time, as the agent: what began has state
-            refuse_conflicts(plugins)
-            agent = self._made(plugins)
-            owed = _owed(self.recipe.steps, agent, frame_skip(self.env))
-            try:
-                agent.begin(self._site(plugins, owed.clock))
-            except NothingToActOn as error:
-                there = [one.instances.get(error.learner) for one in plugins]
-                place = next(place for place, plugin in enumerate(there) if plugin is error.plugin)
-                if self.chosen[place].on is not None or len(addresses[place]) == 1:
-                    raise
-                addresses[place].remove(error.learner)
-            else:
-                return agent, plugins, owed
+        while (begun := self._tried(addresses)) is None:
+            gc.collect()  # what was tried refers to itself, and its replay may be most of a GPU's memory
+        return begun
+
+    def _tried(self, addresses: Sequence[list[str]]) -> tuple[Agent, Sequence[Addressed], Owed] | None:
+        """None where a plugin found nothing on a learner, which is then no longer among its addresses."""
+        plugins = self._plugins(addresses)  # anew each time, as the agent: what began has state
+        refuse_conflicts(plugins)
+        agent = self._made(plugins)
+        owed = _owed(self.recipe.steps, agent, frame_skip(self.env))
+        try:
+            agent.begin(self._site(plugins, owed.clock))
+        except NothingToActOn as error:
+            there = [one.instances.get(error.learner) for one in plugins]
+            place = next(place for place, plugin in enumerate(there) if plugin is error.plugin)
+            if self.chosen[place].on is not None or len(addresses[place]) == 1:
+                raise
+            addresses[place].remove(error.learner)
+            return None
+        return agent, plugins, owed
 
     def _plugins(self, addresses: Sequence[Sequence[str]]) -> list[Addressed]:
         return [
@@ -201,14 +207,22 @@ def _device(name: str) -> torch.device:
         raise UsageError(f"there is no {device}; this machine has {torch.cuda.device_count()} CUDA devices")
     if device.type == "cuda":
         _be_repeatable()
+        if device.index is not None:
+            torch.cuda.set_device(device)  # what PyTorch makes for a generator in a graph lies on the current one
     return device
 
 
 def _be_repeatable() -> None:
-    """Have CUDA's libraries add up in the same order each time, so that the same run is the same run again."""
+    """Have CUDA's libraries add up in the same order each time, so that the same run is the same run again.
+
+    And in single precision, as on a CPU and as the agents of the papers. PyTorch leaves products of matrices alone, but
+    has convolutions in TF32, with 10 bits of mantissa; whoever wants that sets `torch.backends.cudnn.allow_tf32` behind
+    `assemble`.
+    """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read before the first product
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.allow_tf32 = False
 
 
 def find_task(task: str, registry: Registry) -> tuple[type[EnvFamily], str]:

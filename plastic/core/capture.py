@@ -46,7 +46,7 @@ class Capture:
 
     Args:
         recorder: Records.
-        generators: Asked what may be drawn from, before each recording.
+        generators: Asked what may be drawn from, before each recording of work that draws.
         layout: Asked before each work; gives something else whenever what it works on is no longer where it was.
     """
 
@@ -57,8 +57,11 @@ class Capture:
     _rehearsed: set[Hashable] = field(factory=set, init=False)
     _recorded: OrderedDict[Hashable, tuple[Recording[Any], tuple[Tensor, ...]]] = field(factory=OrderedDict, init=False)
 
-    def __call__(self, kind: Hashable, work: Callable[..., Result], *inputs: Tensor) -> Result:
-        """Do the work of this kind on `inputs`, tensors on any device; what it gives is written again next time."""
+    def __call__(self, kind: Hashable, work: Callable[..., Result], *inputs: Tensor, draws: bool = True) -> Result:
+        """Do the work of this kind on `inputs`, tensors on any device; what it gives is written again next time.
+
+        On a GPU each generator costs a replay two operations, so work that draws nothing should say so.
+        """
         if (layout := self.layout()) != self._layout:
             self._layout = layout
             self._rehearsed.clear()
@@ -77,7 +80,7 @@ class Capture:
             return self.recorder.rehearse(lambda: work(*places))
         while len(self._recorded) >= _MOST:
             self._recorded.popitem(last=False)
-        made = self.recorder.record(lambda: work(*places), self.generators())
+        made = self.recorder.record(lambda: work(*places), self.generators() if draws else ())
         self._recorded[kind] = made, places
         return made.first
 

@@ -1,7 +1,10 @@
 """Recording on a GPU: CUDA graphs."""
 
-from collections.abc import Callable, Iterable
-from typing import TypeVar
+import gc
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, TypeVar
 
 import torch
 
@@ -9,6 +12,7 @@ from plastic.core.capture import Recording
 from plastic.core.errors import UsageError
 
 Result = TypeVar("Result")
+_FAILED: list[torch.cuda.CUDAGraph] = []  # the allocator of pinned memory may go on asking them what is theirs
 
 
 class CudaGraphs:
@@ -27,20 +31,29 @@ class CudaGraphs:
         return result
 
     def record(self, work: Callable[[], Result], generators: Iterable[torch.Generator]) -> Recording[Result]:
-        """See `Recorder`.
+        """See `Recorder`. Where it fails, other work can be recorded and carried out as before.
 
         Raises:
             UsageError: If the work waits for the device, or does something else that no graph can hold.
         """
         graph = torch.cuda.CUDAGraph()
-        for generator in generators:
-            if generator.device.type == "cuda":
-                graph.register_generator_state(generator)
+        _register(graph, generators)
+        pool: Any = torch.cuda.graph_pool_handle()
+        first: Exception | None = None
         try:
-            with torch.cuda.graph(graph, stream=self._stream):
-                result = work()
+            with (
+                self._stream_put_back(),
+                _nothing_collected(),
+                torch.cuda.graph(graph, pool=pool, stream=self._stream),
+            ):
+                try:
+                    result = work()
+                except Exception as error:
+                    first = error  # what ends the capture raises another, which only says that there was one
+                    raise
         except RuntimeError as error:
-            reason = " ".join(str(error).split())[:200]
+            self._give_up(graph, pool)
+            reason = " ".join(str(first or error).split())[:200]
             raise UsageError(f"this cannot be captured in a CUDA graph ({reason}); leave out capture") from error
         graph.replay()
 
@@ -49,3 +62,48 @@ class CudaGraphs:
             return result
 
         return Recording(replay, result)
+
+    @contextmanager
+    def _stream_put_back(self) -> Iterator[None]:
+        """PyTorch leaves the one that records current where the end of a capture fails."""
+        before = torch.cuda.current_stream(self.device)
+        try:
+            yield
+        finally:
+            torch.cuda.set_stream(before)
+
+    def _give_up(self, graph: torch.cuda.CUDAGraph, pool: Any) -> None:
+        """Put right what a failed capture leaves behind.
+
+        Up to PyTorch 2.11 the allocator goes on recording to the pool, and the next capture fails of it (#180395). The
+        pool itself is not released here: newer ones do so with the graph, and a second time would end the process.
+        """
+        _FAILED.append(graph)
+        place = torch.cuda.current_device() if self.device.index is None else self.device.index
+        with suppress(RuntimeError):  # it was ended
+            torch._C._cuda_endAllocateToPool(place, pool)
+        # the global generator takes part in every graph, and would still believe in this one
+        ours = torch.cuda.default_generators[place]
+        with suppress(RuntimeError):
+            ours.graphsafe_set_state(ours.clone_state())
+
+
+def _register(graph: torch.cuda.CUDAGraph, generators: Iterable[torch.Generator]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # newer than 2.13, PyTorch finds them by itself, and warns that it does
+        for generator in generators:
+            if generator.device.type == "cuda":
+                graph.register_generator_state(generator)
+
+
+@contextmanager
+def _nothing_collected() -> Iterator[None]:
+    """So that no graph of an earlier agent, which waits for the garbage collector, is destroyed within a capture."""
+    gc.collect()
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()

@@ -106,7 +106,8 @@ class Learner:
         self._masks = MaskStreams(seed, name)
         self._averages = Averages(self.device)
         self.layout = 0  # counted up by whatever puts tensors elsewhere than a recorded update has them
-        self._recorded = False
+        # a GPU reads the rate in single precision, so that recorded updates and others are the same numbers
+        self._reads_rate = self.device.type == "cuda"
         self._rate: float | None = None  # that the optimizer was given last
         keep_freed_memory()
         self.model = self._structure.initial()
@@ -138,7 +139,7 @@ class Learner:
                 modifier.shown(self.model)
         optimizer = self._make_optimizer(self.params.values())
         self._rate = None
-        if self._recorded:
+        if self._reads_rate:
             learning_rate.read_from_device(optimizer, self.device)
         return optimizer
 
@@ -261,7 +262,7 @@ class Learner:
                 f"{self.name} has dropout of torch's own, whose masks a recorded update would repeat; "
                 "use plastic's dropout, or leave out capture"
             )
-        self._recorded = True
+        self._reads_rate = True
         self._rate = None
         learning_rate.read_from_device(self.optimizer, self.device)
 

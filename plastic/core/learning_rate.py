@@ -1,4 +1,4 @@
-"""The learning rate of an optimizer: a number, or in a recorded update a tensor that the device reads."""
+"""The learning rate of an optimizer: a number, or a tensor that the device reads, as recorded updates and GPUs want."""
 
 from collections.abc import Mapping
 from copy import deepcopy

@@ -14,9 +14,9 @@ from torch.utils._pytree import tree_leaves
 
 from plastic.core.capture import Recording
 from plastic.core.errors import UsageError
+from plastic.core.waiting import Fetching, Waiting
 
 Result = TypeVar("Result")
-_WAITING = frozenset({"aten::_local_scalar_dense", "aten::nonzero", "aten::equal", "aten::is_nonzero"})
 _Place = tuple[Any, ...]  # storage, offset, sizes, strides and dtype: what a tensor is, whatever object holds it
 
 
@@ -25,9 +25,10 @@ class Programs:
     """Writes operations down as they are carried out, those of the backward pass too, and carries them out again.
 
     By the rules of a CUDA graph: what was there before stays where it is, plain numbers and branches stay as they were,
-    random draws go on, and what would wait for the device is refused. So what is right here is right there. What an
-    operation makes is made anew each time and given up after its last use, as without a recording. What is left out is
-    the Python between two operations and autograd's bookkeeping: much of an update of small networks.
+    random draws go on, and what would wait for the device is refused (`plastic.core.waiting`). So what is right here is
+    right there. What an operation makes is made anew each time and given up after its last use, as without a recording.
+    What is left out is the Python between two operations and autograd's bookkeeping: much of an update of small
+    networks.
     """
 
     device: torch.device = field(factory=lambda: torch.device("cpu"))
@@ -43,7 +44,7 @@ class Programs:
             UsageError: If the work waits for the device, or draws from another generator.
         """
         writing = _Writing(generators)
-        with writing:
+        with Fetching(), writing:
             result = work()
         return Recording(writing.program(result), result)
 
@@ -54,6 +55,7 @@ class _Writing(TorchDispatchMode):
     def __init__(self, generators: Iterable[torch.Generator]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._generators = {_identity(generator) for generator in generators}
+        self._waiting = Waiting()
         self._lines: list[tuple[str, str]] = []  # what is assigned, and to what
         self._given: dict[str, Any] = {}  # names of what was there before
         self._names: dict[Any, str] = {}  # of tensors by their place, and of all else that is given by identity
@@ -64,8 +66,7 @@ class _Writing(TorchDispatchMode):
     def __torch_dispatch__(self, operator: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         options = kwargs or {}
         name = operator._schema.name
-        if name in _WAITING:
-            raise UsageError(f"{name} waits for the device")
+        self._waiting.refuse(operator, args, options)
         arguments = [self._written(one, name) for one in args]
         arguments += [_named(key, self._written(one, name)) for key, one in options.items()]
         given = [one for one in tree_leaves((args, options)) if isinstance(one, Tensor)]

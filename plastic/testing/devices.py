@@ -22,6 +22,8 @@ _BETWEEN = frozenset(
     {"copy_", "_foreach_copy_", "__getitem__", "__setitem__"}
     | {"__set__", "__deepcopy__", "set_data", "_has_compatible_shallow_copy_type"}
 )
+_COPYING = frozenset({"copy_", "_foreach_copy_", "__getitem__", "__setitem__"})  # of these, what no graph can hold
+_STRICT = frozenset({"cat", "concat", "stack", "hstack", "vstack", "lerp", "lerp_", "copy_"})  # with numbers, too
 _FETCHING = frozenset({"cpu", "numpy", "tolist"})
 _OURS = "plastic/testing/"
 
@@ -30,13 +32,19 @@ class Devices(TorchFunctionMode):
     """Follows whether each tensor would be on the host or on the device, and notes the calls that would mix them.
 
     What is made without a `device` is on the host, what is made with one or moved with `.to` is on the device; results
-    are where their arguments are. A number without axes may be anywhere, as in PyTorch, and what nobody has told of is
-    nowhere. The device of a generator is not followed.
+    are where their arguments are. A number without axes may mostly be anywhere, as in PyTorch, and what nobody has told
+    of is nowhere. The device of a generator is not followed. Within recorded work copies between the two are noted as
+    well.
+
+    Attributes:
+        mixed: The first line that did, by the name of what it called.
+        recorded: Whether what is carried out is to be recorded.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.mixed: dict[str, str] = {}  # the first line that did, by the name of what it called
+        self.recorded = False
+        self.mixed: dict[str, str] = {}
         self._places: dict[int, tuple[weakref.ref[Tensor], Place]] = {}
 
     def put(self, tensors: Iterable[Tensor], place: Place = "device") -> None:
@@ -67,18 +75,33 @@ class Devices(TorchFunctionMode):
     def _placed(self, name: str, args: Any, options: dict[str, Any], given: list[Tensor]) -> Place | None:
         if name in _MADE and not isinstance(next(iter(args), None), Tensor):
             return "device" if isinstance(options.get("device"), torch.device) else "host"
+        if name.endswith("_like") and isinstance(options.get("device"), torch.device):
+            return "device"
         if name in _FETCHING:
             return "host"
         if name in _LIKE_ITSELF:
             return self.place(args[0])
         if name == "to":
             if any(isinstance(one, torch.device) for one in (*args[1:], *options.values())):
+                if self.recorded and self.place(args[0]) == "host":
+                    self.mixed.setdefault(name, _line())
                 return "device"
             return self.place(next((one for one in args[1:] if isinstance(one, Tensor)), args[0]))
         places = {self.place(one) for one in given}
-        if {self.place(one) for one in given if one.dim()} >= {"host", "device"} and name not in _BETWEEN:
+        if {self.place(one) for one in self._counted(name, args, given)} >= {"host", "device"}:
             self.mixed.setdefault(name, _line())
         return "device" if "device" in places else "host" if "host" in places else None
+
+    def _counted(self, name: str, args: Any, given: list[Tensor]) -> list[Tensor]:
+        """Those of the tensors it is given that must not be apart."""
+        if name in _BETWEEN and not (self.recorded and name in _COPYING):
+            return []
+        if name.startswith("_foreach_"):
+            listed = tree_leaves([one for one in args if isinstance(one, list | tuple)])
+            return [one for one in listed if isinstance(one, Tensor)]
+        # a number is copied into a slice, but put at places or a mask as what it is
+        puts = name == "__setitem__" and not any(isinstance(one, Tensor) for one in tree_leaves(args[1]))
+        return [one for one in given if one.dim() or puts or name in _STRICT]
 
 
 def _line() -> str:

@@ -36,7 +36,7 @@ class Labels(Objective):
 
     def sample(self, generator: torch.Generator) -> Any:
         """All rows in an order of their own."""
-        order = torch.randperm(ROWS, generator=generator)
+        order = torch.randperm(ROWS, generator=generator, device=generator.device)
         return tuple(part[order] for part in self.rows)
 
 
@@ -86,7 +86,7 @@ class Plain(Agent):
         data = generator(0, "rows")
         inputs, labels = torch.randn(ROWS, INPUTS, generator=data), torch.randint(CLASSES, (ROWS,), generator=data)
         self._objective = Labels(inputs.to(site.device), labels.to(site.device))
-        self._batches = generator(site.seed, "batches")
+        self._batches = generator(site.seed, "batches", device=site.device)
         self.knobs = {"learning_rate": self.learning_rate, "replay_ratio": self.replay_ratio}
         learner = Learner(
             "network",
@@ -113,7 +113,7 @@ class Plain(Agent):
 
     def learn(self) -> None:
         """One update from rows drawn at random."""
-        rows = torch.randperm(ROWS, generator=self._batches)[: self.batch_size]
+        rows = torch.randperm(ROWS, generator=self._batches, device=self._batches.device)[: self.batch_size]
         self.learners["network"].learn(tuple(part[rows] for part in self._objective.rows))
 
     def generators(self) -> Iterator[torch.Generator]:

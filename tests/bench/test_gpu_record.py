@@ -1,8 +1,10 @@
 """The script that writes the record of a GPU, `python -m tests.benchmarks.gpu`, as far as it goes without one."""
 
 import json
+import os
 import re
 import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from importlib.metadata import distributions
@@ -12,14 +14,15 @@ from typing import Any
 import pytest
 from attrs import evolve
 
+from plastic.bench import turns
 from plastic.bench.play import Play
 from plastic.bench.workload import Workload
 from plastic.core.errors import UsageError
 from plastic.core.programs import Programs
-from plastic.core.recipe import Recipe
+from plastic.core.recipe import Chosen, Recipe
 from plastic.core.registry import Registry
 from tests.benchmarks.gpu import __main__ as record
-from tests.benchmarks.gpu import measured, without_installing
+from tests.benchmarks.gpu import in_time, measured, without_installing
 from tests.benchmarks.gpu.page import limits, page
 
 
@@ -86,6 +89,15 @@ def test_limits_are_held_or_not() -> None:
         ("0.0231", "held"),
     ]
     assert [value for _, value, _, _ in limits({})] == ["not measured"] * 6
+
+
+def test_a_page_sets_eager_kernels_against_the_clock_of_captured_updates() -> None:
+    """What the profiler says of replayed graphs may be wrong."""
+    updates = {**FOUND["updates"], "bare eager": {"ms": quartiles(3.0), "kernels_seconds": 0.00061 / 2}}
+    part = {"outcome": "done", "why": "", "seconds": 1.0, "found": updates}
+    known: dict[str, Any] = {"date": "", "command": "", "commit": "", "machine": {"processor": "Xeon"}}
+    assert "over the captured updates' time by the clock: bare 50.0%." in page({**known, "parts": {"updates": part}})
+    assert "by the clock:" not in page({**known, "parts": {"updates": {**part, "found": FOUND["updates"]}}})
 
 
 def test_a_page_names_machine_failures_and_what_is_out_of_time() -> None:
@@ -167,6 +179,42 @@ def test_eager_and_captured_updates_are_set_against_each_other(tmp_path: Path, m
     assert json.loads((tmp_path / "found.json").read_text()) == site.found
 
 
+def test_all_is_recorded_before_the_first_round_and_what_fails_there_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agents: list[Any] = []
+    made = Workload.of
+
+    def of(recipe: Recipe, registry: Registry, play: Play) -> Workload:
+        settings = {name: value for name, value in recipe.settings.items() if name != "capture"}
+        workload = made(evolve(recipe, settings=settings), registry, play)
+        if "capture" in recipe.settings:
+            workload.assembly.agent.be_recorded(Programs())
+            agents.append(workload.assembly.agent)
+            if recipe.plugins:
+                monkeypatch.setattr(type(workload), "act", act, raising=True)
+        return workload
+
+    def act(self: Workload, observation: Any) -> None:
+        if self.assembly.agent is agents[-1]:
+            raise RuntimeError("no action")
+        self.assembly.agent.act(observation)
+
+    def take_turns(timed: Sequence[Any], seconds: float) -> int:
+        kinds = [kind for kind, _ in agents[0].capture._recorded]
+        assert "act" in kinds
+        assert len(kinds) == 2
+        return turns.take_turns(timed, seconds)
+
+    monkeypatch.setattr(Workload, "of", of)
+    monkeypatch.setattr(measured, "take_turns", take_turns)
+    site = measured.Site("cuda", time.time() + 20, tiny=True, mps=False, into=tmp_path / "found.json")
+    bare = Recipe(env="CartPole-v1", settings=measured.TINY)
+    measured.compare(site, {"bare": bare, "sam": evolve(bare, plugins=(Chosen("sam"),))})
+    assert site.found["sam captured"] == {"failed": "RuntimeError: no action"}
+    assert set(site.found["ratios"]) == {"bare eager / bare captured"}
+
+
 def test_runs_are_watched_once_they_make_updates(tmp_path: Path) -> None:
     head = "agent_steps,updates,seconds\n"
     assert not measured.learning(tmp_path)
@@ -207,5 +255,28 @@ def test_the_tests_for_a_gpu_are_counted(tmp_path: Path) -> None:
 def test_of_tests_that_were_ended_counts_what_they_had_printed(tmp_path: Path) -> None:
     lines = (
         "test_cuda.py::test_a PASSED [  5%]\ntest_cuda.py::test_b PASSED [ 10%]\ntest_cuda.py::test_c FAILED [ 15%]\n"
+        "because: test_cuda.py::test_c: AssertionError: assert 1 == 2\n"
     )
-    assert record._tested(tmp_path / "none.xml", lines) == {"PASSED": 2, "FAILED": 1, "ERROR": 0, "SKIPPED": 0}
+    assert record._tested(tmp_path / "none.xml", lines) == {
+        **{"PASSED": 2, "FAILED": 1, "ERROR": 0, "SKIPPED": 0},
+        "test_cuda.py::test_c": {"failed": "AssertionError: assert 1 == 2"},
+    }
+
+
+def test_no_test_begins_after_its_time_and_a_failure_is_said_at_once(tmp_path: Path) -> None:
+    (tmp_path / "test_late.py").write_text(
+        "import os, time\n"
+        "def test_a():\n    assert 1 == 2, 'no luck'\n"
+        f"def test_b():\n    os.environ['{in_time.UNTIL}'] = str(time.time() - 1)\n"
+        "def test_c():\n    assert False\n"
+    )
+    command = [*(sys.executable, "-m", "pytest", "-p", in_time.__name__), "-p", "no:cacheprovider", "-v", str(tmp_path)]
+    environment = {**os.environ, "PYTHONPATH": str(record.ROOT), in_time.UNTIL: str(time.time() + 60)}
+    printed = subprocess.run(
+        command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False
+    ).stdout
+    found = record._tested(tmp_path / "none.xml", printed)
+    assert (found["PASSED"], found["FAILED"]) == (1, 1)
+    (why,) = (one["failed"] for one in found.values() if isinstance(one, dict))
+    assert why.startswith("AssertionError: no luck")
+    assert "1 failed, 1 passed, 1 skipped" in printed

@@ -8,6 +8,7 @@ from attrs import evolve
 
 from plastic.cli import seeds
 from plastic.cli.at_once import Room, at_once, room
+from plastic.core.errors import UsageError
 from plastic.core.recipe import Recipe
 
 GB = 10**9
@@ -66,3 +67,22 @@ def test_what_an_assembled_run_takes_is_measured_before_it_is_let_go(monkeypatch
     assert seeds._fitting(wanted) == ("CartPole-v1", 10)
     assert seen == [(torch.device("cpu"), RAINBOW)]
     assert seeds._fitting(evolve(wanted, settings={**wanted.settings, "threads": 3})) == ("CartPole-v1", 4)
+
+
+def test_a_gpu_is_asked_by_another_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A context of this one's own would take some of its memory for as long as the runs last."""
+
+    def refuse(*_: Any) -> None:
+        raise AssertionError("this process assembled it")
+
+    monkeypatch.setattr("plastic.core.assemble.assemble", refuse)
+    with pytest.raises(UsageError, match=r"there is no cuda:99|no CUDA device is available here"):
+        seeds._fitting(Recipe(env="CartPole-v1", device="cuda:99"))
+
+
+@pytest.mark.cuda
+def test_a_gpu_gives_room_for_several() -> None:
+    wanted = Recipe(env="CartPole-v1", settings={"hidden": 16, "replay_capacity": 1_000, "threads": 1}, device="cuda")
+    env, runs = seeds._fitting(wanted)
+    assert env == "CartPole-v1"
+    assert 1 <= runs <= 16

@@ -1,5 +1,8 @@
 """From a recipe to a run that could begin, or one sentence why not."""
 
+import gc
+import os
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from copy import deepcopy
@@ -306,19 +309,25 @@ def test_a_knob_that_means_nothing_here_is_refused() -> None:
 PAIR = Recipe(agent="tests.core.test_agent:Pair", env="walk", steps=40)
 
 
-def test_a_plugin_without_an_address_goes_where_it_finds_something() -> None:
-    @define(eq=False)
-    class Uneven(Pair):
-        """Of its learners the actor alone has a trunk."""
+@define(eq=False)
+class Uneven(Pair):
+    """Of its learners the actor alone has a trunk."""
 
-        name = "uneven"
+    name = "uneven"
 
-        def network(self, name: str) -> Callable[[], nn.Module]:
-            trunk = nn.Sequential(OrderedDict(trunk=nn.Linear(3, 2)))
-            return super().network(name) if name == "critic" else lambda: deepcopy(trunk)
+    def network(self, name: str) -> Callable[[], nn.Module]:
+        trunk = nn.Sequential(OrderedDict(trunk=nn.Linear(3, 2)))
+        return super().network(name) if name == "critic" else lambda: deepcopy(trunk)
 
+
+def with_uneven() -> Registry:
     known = registry()
     known.add(type("Hooks", (), {"plastic_agents": staticmethod(hookimpl(lambda: [Uneven]))}), "mine")
+    return known
+
+
+def test_a_plugin_without_an_address_goes_where_it_finds_something() -> None:
+    known = with_uneven()
 
     def placed(*plugins: str) -> dict[str, str | None]:
         done = assemble(evolve(PAIR, agent="uneven", plugins=tuple(map(Chosen.parse, plugins))), known)
@@ -340,6 +349,27 @@ def test_a_plugin_without_an_address_goes_where_it_finds_something() -> None:
         placed("sam:scope=haed")
     with pytest.raises(UsageError, match=r"uneven has no 'crtic' to act on; did you mean 'critic'\?"):
         placed("sam:on=crtic")
+
+
+def test_an_agent_that_began_in_vain_is_gone_before_the_next_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its replay may be most of a GPU's memory."""
+    made: list[weakref.ref[Any]] = []
+    there: list[bool] = []
+    make = module._Beginning._made
+
+    def watched(self: Any, plugins: Any) -> Any:
+        there.append(any(agent() is not None for agent in made))
+        agent = make(self, plugins)
+        made.append(weakref.ref(agent))
+        return agent
+
+    monkeypatch.setattr(module._Beginning, "_made", watched)
+    gc.disable()
+    try:
+        assemble(evolve(PAIR, agent="uneven", plugins=(Chosen("sam", {"scope": "encoder"}),)), with_uneven())
+    finally:
+        gc.enable()
+    assert there == [False, False]
 
 
 def test_an_agent_without_a_preset_for_what_it_would_see_is_refused() -> None:
@@ -417,6 +447,25 @@ def test_a_cuda_device_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with pytest.raises(UsageError, match="there is no cuda:1; this machine has 1 CUDA devices"):
         assemble(evolve(WALK, device="cuda:1"), registry())
+
+
+def test_a_cuda_device_of_a_number_becomes_the_current_one_and_computes_in_single_precision(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    current: list[torch.device] = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", current.append)
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    flags = torch.backends.cudnn.flags(enabled=True, benchmark=True, deterministic=False, allow_tf32=True)
+    with flags:
+        assert module._device("cuda:1") == torch.device("cuda:1")
+        assert not torch.backends.cudnn.allow_tf32
+        assert not torch.backends.cudnn.benchmark
+        assert torch.backends.cudnn.deterministic
+    module._device("cuda")
+    module._device("cpu:0")
+    assert current == [torch.device("cuda:1")]
 
 
 def test_a_setting_of_two_is_refused() -> None:

@@ -55,6 +55,14 @@ def test_the_first_is_carried_out_the_second_recorded_and_more_are_replayed() ->
     assert recorder.given == [[generator]]
 
 
+def test_work_that_draws_nothing_takes_no_generator_along() -> None:
+    recorder = Counting()
+    capture = Capture(recorder, lambda: [torch.Generator()], lambda: 0)
+    for _ in range(2):
+        capture("double", double, torch.ones(1), draws=False)
+    assert recorder.given == [[]]
+
+
 def test_each_kind_has_a_recording_of_its_own_and_each_shape() -> None:
     recorder = Counting()
     capture = Capture(recorder, list, lambda: 0)

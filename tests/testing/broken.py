@@ -208,6 +208,36 @@ class HostTensor(OptimizerModifier):
         return losses, {name: gradient + torch.full(gradient.shape, self.size) for name, gradient in gradients.items()}
 
 
+@frozen(eq=False)
+class HostCopy(OptimizerModifier):
+    """Copies from the host within an update, for which a GPU waits."""
+
+    name = "host_copy"
+    changes = frozenset({"gradients"})
+    size: float = 0.1
+
+    def gradients(self, evaluate: Evaluate, params: Parameters) -> tuple[Tensor, Gradients]:
+        losses, gradients = evaluate()
+        for gradient in gradients.values():
+            gradient.copy_(torch.full(gradient.shape, self.size))
+        return losses, gradients
+
+
+@frozen(eq=False)
+class Masked(OptimizerModifier):
+    """Selects by a mask, whose entries only the device counts."""
+
+    name = "masked"
+    changes = frozenset({"gradients"})
+    size: float = 2.0
+
+    def gradients(self, evaluate: Evaluate, params: Parameters) -> tuple[Tensor, Gradients]:
+        losses, gradients = evaluate()
+        for gradient in gradients.values():
+            gradient[gradient > 0] *= self.size
+        return losses, gradients
+
+
 @define(eq=False)
 class Counting(OptimizerModifier):
     """Its gradients grow with a number that Python counts, which a recorded update does not see."""

@@ -40,6 +40,11 @@ def test_a_sound_one_of_each_kind(cls: type[Plugin]) -> None:
         (broken.Waits, "no waiting: on a plain network update 1 of network reads 1 numbers from the device"),
         (broken.Waits, "replayed: on a plain network an update cannot be recorded: aten::_local_scalar_dense waits"),
         (broken.HostTensor, "one device: on a plain network add takes tensors of host and device (broken.py:"),
+        (broken.HostCopy, "one device: on a plain network copy_ takes tensors of host and device (broken.py:"),
+        (
+            broken.Masked,
+            "replayed: on a plain network an update cannot be recorded: aten::index waits for the device: ",
+        ),
         (broken.Counting, "replayed: on a plain network network/"),
         (broken.Raises, "runs: KeyError: 'nothing here'"),
         (

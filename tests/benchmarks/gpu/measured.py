@@ -32,6 +32,7 @@ from plastic.core.registry import Registry
 from plastic.core.run_folder import read_timing
 
 STRETCH = 20  # updates one behind the other, with a wait at the end alone
+WARMED = 3  # times each is done before it is timed: the first is carried out, the second recorded
 FIRST = 6  # updates, in which recordings are made and everything takes the memory it needs
 TOGETHER = 10  # seeds
 _BEGUN = 0.75  # of the time for runs side by side; by then all must be learning
@@ -178,7 +179,15 @@ def compare(site: Site, recipes: Mapping[str, Recipe], *, first: bool = False) -
                 if name not in plays:
                     plays[name] = _play(wanted, site.registry)
                 subjects[f"{name} {mode}"] = Subject.of(wanted, site.registry, plays[name])
-    acting = {name: _acting(subject, plays[name.rpartition(" ")[0]]) for name, subject in subjects.items()}
+    acting: dict[str, tuple[Timed, Timed]] = {}
+    for name, subject in list(subjects.items()):
+        with site.trying(name):
+            pair = _acting(subject, plays[name.rpartition(" ")[0]])
+            for one in (subject.stretch, subject.run, *pair) if site.device == "cuda" else ():
+                for _ in range(WARMED):
+                    one.work()
+            acting[name] = pair
+    subjects = {name: subjects[name] for name in acting}
     timed = [one for subject in subjects.values() for one in (subject.stretch, subject.run)]
     timed += [one for pair in acting.values() for one in pair]
     site.say("rounds", take_turns(timed, site.share(0.6)))
@@ -359,6 +368,7 @@ def streams(site: Site) -> None:
     count = TOGETHER if site.device == "cuda" else 2
     several = [Workload.of(evolve(recipe, seed=seed), site.registry, play) for seed in range(count)]
     on: list[Any] = [torch.cuda.Stream() if site.device == "cuda" else None for _ in several]
+    several[0].settle()  # what was made on one stream is there before others read it
 
     def round_of(count: int) -> Callable[[], None]:
         def once() -> None:

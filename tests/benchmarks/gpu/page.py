@@ -104,6 +104,13 @@ def _updates(found: Found) -> Iterable[str]:
         yield f"| {name} | {' | '.join(_cell(one, key, form) for _, key, form in _COLUMNS)} |"
     yield ""
     yield f"Medians of {found.get('rounds', 0)} rounds by turns."
+    busy = ", ".join(f"{name} {share:.1%}" for name, share in _busy(subjects))
+    if busy:
+        yield ""
+        yield (
+            "Kernel times within replayed graphs may be wrong with CUDA 13.0 (pytorch/kineto, issue 1165). "
+            f"The eager rows' kernels over the captured updates' time by the clock: {busy}."
+        )
     if not found.get("ratios"):
         return
     yield ""
@@ -114,6 +121,15 @@ def _updates(found: Found) -> Iterable[str]:
     for name, quartiles in found.get("ratios", {}).items():
         reach = f"[{quartiles['lower']:.3f}, {quartiles['upper']:.3f}]"
         yield f"| {name} | {quartiles['median']:.3f} {reach} |"
+
+
+def _busy(subjects: Mapping[str, Found]) -> Iterable[tuple[str, float]]:
+    """By name, the share of a captured update's time that its kernels take, as they took it when they were not."""
+    for name, one in subjects.items():
+        what, _, mode = name.rpartition(" ")
+        seconds = subjects.get(f"{what} eager", {}).get("kernels_seconds")
+        if mode == "captured" and seconds is not None:
+            yield what, 1e3 * seconds / one["ms"]["median"]
 
 
 def _cell(one: Found, key: str, form: str) -> str:
