@@ -8,10 +8,10 @@ from attrs import field, frozen
 from torch import Tensor, nn
 
 from plastic.core.layers import by_unit, members
-from plastic.core.options import between
 from plastic.core.plugin import example
 from plastic.core.recycling import Recycling
 from plastic.core.subject import Subject
+from plastic.core.validators import between
 from plastic.core.wiring import Wires, folded, mean_size
 
 
