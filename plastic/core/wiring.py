@@ -16,9 +16,10 @@ from torch.nn.utils import parametrize
 
 from plastic.core.errors import UsageError
 from plastic.core.evaluating import evaluating
+from plastic.core.known_modules import is_layer
 from plastic.core.layers import Entries, by_unit, columns, members, norm_rows, rows, unit_axis, width
 from plastic.core.selection import hidden_layers
-from plastic.core.unit_graph import Units, is_layer, trainable
+from plastic.core.unit_graph import Units, trainable
 
 # Stands wherever no label does: added to one or multiplied with it, it leaves a number that is none
 _REST = 0.5

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
 from plastic.core.errors import NothingToActOn, UsageError
+from plastic.core.known_modules import is_activation
 from plastic.core.layers import (
     ChannelNorm,
     CReLU,
@@ -23,7 +24,6 @@ from plastic.core.layers import (
     rows,
     width,
 )
-from plastic.core.unit_graph import is_activation
 from plastic.core.wiring import Wires, folded, hidden, marked, mean_size, passed_on, wiring
 from plastic.plugins.interventions.crelu import ConcatenatedReLU
 from plastic.plugins.interventions.layer_norm import LayerNorm

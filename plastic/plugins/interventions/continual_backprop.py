@@ -7,6 +7,7 @@ import torch
 from attrs import define, field, validators
 from torch import Tensor, nn
 
+from plastic.core.activations import activations
 from plastic.core.edits import Edit, Overwrite
 from plastic.core.intervention import Lag, PlasticityIntervention
 from plastic.core.layers import members
@@ -14,7 +15,6 @@ from plastic.core.plugin import LIVE, example
 from plastic.core.recycling import recycled
 from plastic.core.schedule import Every, Schedule
 from plastic.core.subject import Subject
-from plastic.core.unit_graph import activations
 from plastic.core.unit_numbers import drawn_anew, layout, places, refitted
 from plastic.core.validators import between
 from plastic.core.wiring import Wires, folded, hidden, mean_size, passed_on, wiring

@@ -7,6 +7,7 @@ import torch
 from attrs import define, field
 from torch import Tensor, nn
 
+from plastic.core.activations import activations
 from plastic.core.edits import Edit, Overwrite
 from plastic.core.errors import NothingToActOn
 from plastic.core.intervention import PlasticityIntervention
@@ -15,7 +16,6 @@ from plastic.core.modules import put
 from plastic.core.schedule import Every, Schedule
 from plastic.core.selection import selects
 from plastic.core.subject import Subject
-from plastic.core.unit_graph import activations
 from plastic.core.unit_numbers import drawn_anew, layout, refitted
 from plastic.core.validators import between
 from plastic.core.wiring import hidden
