@@ -14,7 +14,8 @@ from plastic.core.plugin import example
 from plastic.core.schedule import Every, Schedule
 from plastic.core.subject import Subject
 from plastic.core.validators import between
-from plastic.core.wiring import Wires, hidden, wiring
+from plastic.core.wires import Wires
+from plastic.core.wiring import hidden, wiring
 
 
 @frozen(eq=False)

@@ -17,7 +17,8 @@ from plastic.core.schedule import Every, Schedule
 from plastic.core.subject import Subject
 from plastic.core.unit_numbers import drawn_anew, layout, places, refitted
 from plastic.core.validators import between
-from plastic.core.wiring import Wires, folded, hidden, mean_size, passed_on, wiring
+from plastic.core.wires import Wires, folded, mean_size, passed_on
+from plastic.core.wiring import hidden, wiring
 
 _SOON = {"rate": 0.3, "maturity": 0}  # what it takes to see anything within a few updates
 

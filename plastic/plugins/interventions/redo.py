@@ -11,7 +11,7 @@ from plastic.core.layers import by_member
 from plastic.core.recycling import Recycling
 from plastic.core.subject import Subject
 from plastic.core.unit_scores import scores
-from plastic.core.wiring import Wires, folded
+from plastic.core.wires import Wires, folded
 
 
 @frozen(eq=False)

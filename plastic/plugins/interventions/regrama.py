@@ -12,7 +12,7 @@ from plastic.core.plugin import example
 from plastic.core.recycling import Recycling
 from plastic.core.subject import Subject
 from plastic.core.validators import between
-from plastic.core.wiring import Wires, folded, mean_size
+from plastic.core.wires import Wires, folded, mean_size
 
 
 @frozen(eq=False)
