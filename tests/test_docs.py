@@ -13,7 +13,7 @@ import pytest
 
 from plastic.bench.costs import Costs
 from plastic.cli.main import main
-from plastic.core import hookspecs, options
+from plastic.core import hookspecs, option_text, options
 from plastic.core.assemble import assemble
 from plastic.core.errors import RunError
 from plastic.core.recipe import Recipe
@@ -115,7 +115,7 @@ FORMS = re.findall(r"`(when=[^`]+)`", (DOCS / "plugins" / "index.md").read_text(
 
 @pytest.mark.parametrize("form", FORMS)
 def test_the_forms_of_a_schedule_are_understood(form: str) -> None:
-    assert options.build(BUILT_IN["reset"], options.parse(form, "reset"), "reset").when is not None
+    assert options.build(BUILT_IN["reset"], option_text.parse(form, "reset"), "reset").when is not None
 
 
 @every_page

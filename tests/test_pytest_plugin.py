@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 TEST = """
 from attrs import frozen
 from plastic.core.modifier import OptimizerModifier
-from plastic.core.options import between
+from plastic.core.validators import between
 from attrs import field
 
 @frozen(eq=False)

@@ -18,8 +18,8 @@ from plastic.core.inert import only_for, unless
 from plastic.core.learner import Knobs, Learner
 from plastic.core.modifier import MakeOptimizer
 from plastic.core.objective import Objective
-from plastic.core.options import between
 from plastic.core.streams import generator
+from plastic.core.validators import between
 
 _count = between(1)
 

@@ -73,10 +73,10 @@ from torch import Tensor, nn
 
 from plastic.core.edits import Edit, Overwrite
 from plastic.core.intervention import Lag, PlasticityIntervention
-from plastic.core.options import between
 from plastic.core.schedule import Every, Schedule
 from plastic.core.selection import matching
 from plastic.core.subject import Subject
+from plastic.core.validators import between
 
 
 @frozen(eq=False)

@@ -7,7 +7,7 @@ from typing import Any
 from attrs import evolve
 from cyclopts import Parameter
 
-from plastic.core import options, recipe
+from plastic.core import option_text, recipe
 from plastic.core.errors import UsageError
 from plastic.core.recipe import Chosen, Recipe
 
@@ -45,7 +45,7 @@ def typed_recipe(
     }
     settings: dict[str, Any] = {}
     for text in set_ or ():
-        settings |= options.parse(text, "--set")
+        settings |= option_text.parse(text, "--set")
     return evolve(
         base,
         **{name: value for name, value in said.items() if value is not None},

@@ -4,12 +4,13 @@ from collections.abc import Iterator
 
 from torch import Tensor, nn
 
+from plastic.core.activations import activations
 from plastic.core.errors import NothingToActOn
 from plastic.core.layers import can_be_off
 from plastic.core.pooling import counted, share
 from plastic.core.selection import selects
 from plastic.core.subject import Subject
-from plastic.core.unit_graph import activations, unit_graph
+from plastic.core.unit_graph import unit_graph
 
 
 def can_be_counted(model: nn.Module, layers: str) -> bool:

@@ -1,15 +1,15 @@
-"""Options: text and TOML values to the typed fields of attrs classes, strictly, and back."""
+"""Options: TOML values to the typed fields of attrs classes, strictly, and back."""
 
 import math
-import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import attrs
 import cattrs
 
 from plastic.core.errors import UsageError, suggestion
-from plastic.core.schedule import Always, At, Every, Never, Schedule
+from plastic.core.schedule import At, Schedule
+from plastic.core.schedule_forms import form, schedule
 
 
 def fields(cls: type[Any]) -> dict[str, "attrs.Attribute[Any]"]:
@@ -159,53 +159,6 @@ _converter.register_structure_hook_func(_is_literal, _literal)
 _converter.register_structure_hook_func(_is_sequence, _sequence)
 
 
-def schedule(value: Any, *, once: bool) -> Schedule:
-    """A schedule from its recipe form: a count of updates, a table, `always` or `never`.
-
-    Args:
-        value: What was written.
-        once: Whether a bare count means once at it (an injection) instead of every so many (a reset).
-
-    Raises:
-        ValueError: If it is none of these.
-    """
-    if isinstance(value, Schedule):
-        return value
-    if value == "always":
-        return Always()
-    if value == "never":
-        return Never()
-    if type(value) is int:
-        return At(value) if once else Every(value)
-    if isinstance(value, dict):
-        kind: type[Every | At] | None = Every if "every" in value else At if "at" in value else None
-        if kind is not None:
-            table = dict(value)
-            first = table.pop("every" if kind is Every else "at")
-            known = list(fields(kind))[1:]
-            for name in table:
-                if name not in known:
-                    raise ValueError(f"has no {name!r}; {suggestion(name, known)}")
-            return kind(first, **table)
-    raise ValueError(
-        f'must be a number of updates, {{every = N, of = "updates"}}, {{at = N}}, always or never, not {value!r}'
-    )
-
-
-def _schedule_table(value: Schedule) -> Any:
-    match value:
-        case Every():
-            table: dict[str, Any] = {"every": value.period, "of": value.of}
-            table |= {"start": value.start} if value.start else {}
-            return table | ({"stop": value.stop} if value.stop is not None else {})
-        case At():
-            return {"at": value.count, "of": value.of}
-        case Always() | Never():
-            return type(value).__name__.lower()
-        case _:
-            raise UsageError(f"a recipe has no words for the schedule {value!r}; use Every, At, Always or Never")
-
-
 def values(instance: Any) -> dict[str, Any]:
     """The options of an instance, as TOML can hold them; None is the word `none`."""
     return {name: _toml(getattr(instance, name)) for name in fields(type(instance))}
@@ -217,81 +170,9 @@ def _toml(value: Any) -> Any:
     if isinstance(value, tuple | list | frozenset):
         return [_toml(item) for item in value]
     if isinstance(value, Schedule):
-        return _schedule_table(value)
+        return form(value)
     if isinstance(value, Mapping):
         return {name: _toml(item) for name, item in value.items()}
     if not isinstance(value, str | int | float):
         raise TypeError(repr(value))
     return value
-
-
-def parse(text: str, owner: str) -> dict[str, Any]:
-    """`rho=0.05,scope=encoder` to a dictionary; values are read as TOML where they are, else as words.
-
-    >>> parse("rho=0.05,scope=encoder,adaptive=true", "sam")
-    {'rho': 0.05, 'scope': 'encoder', 'adaptive': True}
-
-    Raises:
-        UsageError: If a part has no `=`, or a name comes twice.
-    """
-    options: dict[str, Any] = {}
-    for part in filter(None, _parts(text)):
-        name, equals, value = (piece.strip() for piece in part.partition("="))
-        if not equals or not name:
-            raise UsageError(f"{owner}: {part!r} is no NAME=VALUE")
-        if name in options:
-            raise UsageError(f"{owner}: {name} is given twice; choose one")
-        options[name] = parse_value(value)
-    return options
-
-
-def _parts(text: str) -> Iterator[str]:
-    """What stands between the commas that are in no string, array or inline table."""
-    start, depth, quote = 0, 0, ""
-    for place, letter in enumerate(text):
-        if quote:
-            quote = "" if letter == quote else quote
-        elif letter in "\"'":
-            quote = letter
-        elif letter in "{[":
-            depth += 1
-        elif letter in "}]":
-            depth -= 1
-        elif letter == "," and depth == 0:
-            yield text[start:place]
-            start = place + 1
-    yield text[start:]
-
-
-def parse_value(text: str) -> Any:
-    """A TOML value, or the text itself where it is none.
-
-    >>> parse_value("4"), parse_value("ALE/Pong-v5"), parse_value('{every = 10, of = "frames"}')
-    (4, 'ALE/Pong-v5', {'every': 10, 'of': 'frames'})
-    """
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
-
-
-Validator = Callable[[Any, "attrs.Attribute[Any]", Any], None]
-
-
-def between(low: float, high: float | None = None, *, above: bool = False) -> Validator:
-    """An attrs validator for a range of finite numbers, with a readable message.
-
-    Both ends are included; `above` leaves `low` out.
-    """
-
-    def check(instance: Any, attribute: "attrs.Attribute[Any]", value: Any) -> None:
-        if value is None:
-            return
-        if value < low or (above and value == low) or (high is not None and value > high):
-            sign = "above" if above else "at least"
-            limit = f"{sign} {low:g}" if high is None else f"between {low:g} and {high:g}"
-            raise ValueError(f"{attribute.name} must be {limit}, not {value!r}")
-        if isinstance(value, float) and not math.isfinite(value):  # nan is in every range
-            raise ValueError(f"{attribute.name} must be finite, not {value!r}")
-
-    return check

@@ -6,7 +6,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from plastic.core.unit_graph import module_of
+from plastic.core.selection import module_of
 
 Part = TypeVar("Part")
 

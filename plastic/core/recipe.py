@@ -8,7 +8,7 @@ from typing import Any
 import tomlkit
 from attrs import evolve, field, frozen
 
-from plastic.core import options
+from plastic.core import option_text, options
 from plastic.core.errors import UsageError, suggestion
 
 
@@ -38,7 +38,7 @@ class Chosen:
         if equals and not colon:
             raise UsageError(f"{text!r}: write a plugin as NAME or NAME:OPTION=VALUE,OPTION=VALUE")
         name = name.rstrip(":")
-        return cls.of(name, options.parse(text[len(head) - len(first) :], name) if equals else {})
+        return cls.of(name, option_text.parse(text[len(head) - len(first) :], name) if equals else {})
 
     @classmethod
     def of(cls, name: str, options: Mapping[str, Any]) -> "Chosen":

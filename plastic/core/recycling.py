@@ -10,11 +10,12 @@ from torch import Tensor, nn
 
 from plastic.core.edits import Copies, Edit, Keep, Overwrite
 from plastic.core.intervention import Lag, PlasticityIntervention
-from plastic.core.options import between
 from plastic.core.plugin import example
 from plastic.core.schedule import Every, Schedule
 from plastic.core.subject import Subject
-from plastic.core.wiring import Wires, hidden, wiring
+from plastic.core.validators import between
+from plastic.core.wires import Wires
+from plastic.core.wiring import hidden, wiring
 
 
 @frozen(eq=False)

@@ -37,6 +37,11 @@ def _selects(part: str, path: str) -> bool:
     return fnmatchcase(path, glob) or fnmatchcase(path, f"{glob}.*")
 
 
+def module_of(path: str) -> str:
+    """The part of the network a path lies in: `encoder`, `trunk`, `head`."""
+    return path.split(".", 1)[0]
+
+
 def matching(model: nn.Module, pattern: str) -> list[tuple[str, nn.Parameter]]:
     """The named parameters of `model` that `pattern` selects, frozen ones included.
 

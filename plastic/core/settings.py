@@ -2,7 +2,7 @@
 
 from attrs import field, frozen
 
-from plastic.core.options import between
+from plastic.core.validators import between
 
 
 @frozen

@@ -3,12 +3,10 @@
 Found by symbolic tracing (torch.fx), so it holds for convolutions that are flattened into linear
 layers, for streams that share an input, for noisy layers, and for whatever was built or wrapped in
 between. It is traced whenever it is asked for: after a `Replace` it is simply right again.
-
-A network of one's own may hold activations of one's own: `is_activation.register(Mine, lambda module: True)`.
 """
 
 from collections.abc import Callable, Mapping
-from functools import partial, singledispatch
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from traceback import extract_tb
@@ -17,63 +15,11 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from attrs import field, frozen
-from torch import Tensor, fx, nn
+from torch import fx, nn
 
 from plastic.core.errors import UsageError
-from plastic.core.layers import (
-    ChannelNorm,
-    CReLU,
-    HalfTurn,
-    MemberNorm,
-    ScaleGradient,
-    UnitMask,
-    by_member,
-    by_unit,
-    width,
-)
+from plastic.core.known_modules import NORMS, PASSING, is_activation, is_layer, may_activate
 
-ACTIVATIONS: tuple[type[nn.Module], ...] = (
-    nn.ReLU,
-    nn.ReLU6,
-    nn.LeakyReLU,
-    nn.PReLU,
-    nn.ELU,
-    nn.SELU,
-    nn.CELU,
-    nn.GELU,
-    nn.SiLU,
-    nn.Mish,
-    nn.Softplus,
-    nn.Softsign,
-    nn.Tanh,
-    nn.Sigmoid,
-    nn.LogSigmoid,
-    nn.Hardtanh,
-    nn.Hardswish,
-    nn.Hardsigmoid,
-    nn.Hardshrink,
-    nn.Softshrink,
-    nn.Tanhshrink,
-    nn.RReLU,
-    nn.Threshold,
-    CReLU,
-)
-NORMS: tuple[type[nn.Module], ...] = (
-    nn.LayerNorm,
-    nn.GroupNorm,
-    nn.RMSNorm,
-    nn.modules.batchnorm._BatchNorm,
-    ChannelNorm,
-    MemberNorm,
-)
-_PASSING: tuple[type[nn.Module], ...] = (
-    nn.Flatten,
-    nn.Identity,
-    HalfTurn,
-    ScaleGradient,
-    UnitMask,
-    nn.modules.dropout._DropoutNd,
-)
 _PASSING_CALLS = {torch.flatten, "flatten", "contiguous"}
 _TORCH = f'File "{Path(torch.__file__).parent}'  # the innermost lines of a trace are those of tracing itself
 _HIDDEN_NAMES = (
@@ -115,17 +61,6 @@ class Units:
         return self._readers
 
 
-@singledispatch
-def is_activation(module: nn.Module) -> bool:
-    """Whether a module is an activation: those of torch.nn are; any other kind registers what it is."""
-    return isinstance(module, ACTIVATIONS)
-
-
-def is_layer(module: nn.Module) -> bool:
-    """Whether a module has units of its own: linear, convolutional, noisy, or registered with `width`."""
-    return width.dispatch(type(module)) is not width.dispatch(object)
-
-
 class _Tracer(fx.Tracer):
     def __init__(self, *, lines: bool) -> None:
         super().__init__()
@@ -135,7 +70,7 @@ class _Tracer(fx.Tracer):
         return (
             is_layer(m)
             or is_activation(m)
-            or isinstance(m, NORMS + _PASSING)
+            or isinstance(m, NORMS + PASSING)
             or super().is_leaf_module(m, module_qualified_name)
         )
 
@@ -224,7 +159,7 @@ def _follow(
 def _passes(node: fx.Node, modules: Mapping[str, nn.Module]) -> bool:
     """Whether what comes out are the units that went in."""
     if node.op == "call_module":
-        return isinstance(modules[str(node.target)], _PASSING)
+        return isinstance(modules[str(node.target)], PASSING)
     return node.target in _PASSING_CALLS
 
 
@@ -237,7 +172,7 @@ def _refuse_unknown(layer: fx.Node, pending: list[fx.Node], modules: Mapping[str
         modules: Of the model, by path.
     """
     into = [_inside(node) for node in pending]
-    unknown = [path for path in (into[0] if into else ()) if _may_activate(modules[path])]
+    unknown = [path for path in (into[0] if into else ()) if may_activate(modules[path])]
     if not unknown or not all(unknown[0] in paths for paths in into):
         return
     seen, reached = set[fx.Node](), ""
@@ -264,13 +199,6 @@ def _refuse_unknown(layer: fx.Node, pending: list[fx.Node], modules: Mapping[str
 def _inside(node: fx.Node) -> tuple[str, ...]:
     """The modules that a node is a part of, by path, the outermost first."""
     return tuple(path for path, _ in node.meta.get("nn_module_stack", {}).values())
-
-
-def _may_activate(module: nn.Module) -> bool:
-    if type(module).__module__.startswith("torch.nn.") or any(True for _ in module.parameters()):
-        return False
-    said = is_activation.dispatch(type(module)) is not is_activation.dispatch(object)
-    return not said and not any(isinstance(part, ACTIVATIONS) for part in module.modules())
 
 
 def _downstream(activation: fx.Node, modules: Mapping[str, nn.Module]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -318,53 +246,6 @@ def _line(node: fx.Node) -> str:
 def trainable(model: nn.Module, units: Units) -> bool:
     """Whether the layer of these units still learns; the frozen heads of an injection do not."""
     return any(parameter.requires_grad for parameter in model.get_submodule(units.layer).parameters())
-
-
-def module_of(path: str) -> str:
-    """The part of the network a path lies in: `encoder`, `trunk`, `head`."""
-    return path.split(".", 1)[0]
-
-
-@torch.no_grad()
-def activations(model: nn.Module, inputs: tuple[Tensor, ...]) -> dict[Units, Tensor]:
-    """The values [B, units, ...] behind the activation of every hidden layer that still learns.
-
-    An ensemble's are [B, members * units], one member after the other; `by_member` takes them apart.
-    """
-    units = [found for found in unit_graph(model) if trainable(model, found)]
-    values: dict[str, Tensor] = {}
-
-    def keep(path: str) -> Any:
-        def hook(module: nn.Module, arguments: Any, output: Tensor) -> None:
-            values[path] = output
-
-        return hook
-
-    handles = [model.get_submodule(found.activation).register_forward_hook(keep(found.activation)) for found in units]
-    try:
-        model(*inputs)
-    finally:
-        for handle in handles:
-            handle.remove()
-    return {found: by_unit(model.get_submodule(found.layer), values[found.activation]) for found in units}
-
-
-def features(model: nn.Module, inputs: tuple[Tensor, ...]) -> dict[str, Tensor]:
-    """The features [B, width] of every part of the network, by its path.
-
-    Those of the encoder are its last layer's, flattened; those of a head are what its output layers read. Each
-    member of an ensemble has its own (`head.member0`).
-    """
-    hidden = {units.layer for units in unit_graph(model)}
-    found: dict[str, Tensor] = {}
-    for units, values in activations(model, inputs).items():
-        if any(module_of(layer) == module_of(units.layer) and layer in hidden for layer in units.downstream):
-            continue  # not the last of its module
-        path = units.layer.rsplit(".", 1)[0]
-        members = by_member(model.get_submodule(units.layer), values)
-        for number, own in enumerate(members):
-            found[path if len(members) == 1 else f"{path}.member{number}"] = own.flatten(1)
-    return found
 
 
 def _innermost(error: Exception) -> str:

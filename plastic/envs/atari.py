@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from plastic.core.environment import Env, EnvFamily
 from plastic.core.errors import UsageError, suggestion
-from plastic.core.options import between
+from plastic.core.validators import between
 from plastic.envs.atari_scores import REFERENCES, human_normalised
 from plastic.envs.resize import RESIZES
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from plastic.core.environment import Env, EnvFamily
 from plastic.core.errors import RunError, UsageError, suggestion
-from plastic.core.options import between
+from plastic.core.validators import between
 from plastic.envs import dm_control_tasks, gl_backend
 from plastic.envs.dm_control_tasks import TASKS
 from plastic.envs.gl_backend import GlCamera

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from plastic.core.environment import Env, EnvFamily
 from plastic.core.errors import UsageError, suggestion
-from plastic.core.options import between
+from plastic.core.validators import between
 
 # The shortest side of an image that three convolutions of 8, 4 and 3 pixels at strides 4, 2 and 1 can take
 _SMALLEST_IMAGE = 36

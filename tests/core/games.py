@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from plastic.agents import hooks as agents
 from plastic.core.environment import Env, EnvFamily
 from plastic.core.hookspecs import hookimpl
-from plastic.core.options import between
 from plastic.core.registry import Registry
+from plastic.core.validators import between
 from plastic.plugins import hooks as plugins
 
 TINY = {  # Rainbow for games of a few steps: an update takes a millisecond

@@ -6,9 +6,10 @@ from torch import Tensor, nn
 
 from plastic.core.activating import rectified, widen
 from plastic.core.errors import NothingToActOn, UsageError
+from plastic.core.known_modules import is_activation
 from plastic.core.layers import expansion
 from plastic.core.layers.resize import width
-from plastic.core.unit_graph import is_activation, unit_graph
+from plastic.core.unit_graph import unit_graph
 
 
 class Thrice(nn.Module):

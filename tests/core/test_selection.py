@@ -4,7 +4,7 @@ import pytest
 from torch import nn
 
 from plastic.core.errors import NothingToActOn, UsageError
-from plastic.core.selection import hidden_layers, matching, selects
+from plastic.core.selection import hidden_layers, matching, module_of, selects
 from plastic.core.unit_graph import trainable
 
 
@@ -71,3 +71,7 @@ def test_without_such_a_hidden_layer_it_is_refused_in_the_name_of_who_asked() ->
         hidden_layers(model, "4", "mine")
     with pytest.raises(NothingToActOn, match=r"^no hidden layer that learns matches layers=0$"):
         hidden_layers(model, "0", what="hidden layer that learns", fits=lambda units: trainable(model, units))
+
+
+def test_module_of_a_path() -> None:
+    assert [module_of(path) for path in ("encoder.0.bias", "head", "head.value.0")] == ["encoder", "head", "head"]

@@ -2,7 +2,6 @@
 
 from collections import OrderedDict
 from collections.abc import Callable
-from copy import deepcopy
 
 import pytest
 import torch
@@ -11,9 +10,10 @@ from torch import Tensor, fx, nn
 
 from plastic.agents.rainbow.networks import Head, Network, image_encoder, noisy
 from plastic.core.errors import UsageError
+from plastic.core.known_modules import is_activation
 from plastic.core.layers import ChannelNorm, CReLU, MemberNorm, NoisyLinear, width
-from plastic.core.unit_graph import Units, activations, is_activation, module_of, trainable, unit_graph
-from tests.core.layers.critics import Actor, Critic, member, pair
+from plastic.core.unit_graph import Units, unit_graph
+from tests.core.layers.critics import Actor, Critic
 
 
 def found(model: nn.Module) -> dict[str, tuple[tuple[str, ...], str, tuple[str, ...]]]:
@@ -226,12 +226,6 @@ def test_a_reader_on_two_ways_is_one_reader() -> None:
     assert found(Ways())["first"][2] == ("out",)
 
 
-@pytest.mark.parametrize("activation", [nn.ReLU(), nn.GELU(), nn.SiLU(), nn.PReLU(), nn.Hardswish(), nn.Softsign()])
-def test_activations_of_torch_are_known(activation: nn.Module) -> None:
-    model = nn.Sequential(nn.Linear(2, 3), activation, nn.Linear(3, 1))
-    assert found(model) == {"0": ((), "1", ("2",))}
-
-
 def test_a_registered_layer_has_units_too() -> None:
     class Masked(nn.Module):
         def __init__(self) -> None:
@@ -434,58 +428,6 @@ def test_what_stands_between_is_named_beside_the_readers() -> None:
     assert [units.between for units in (one, two, out)] == [("cat",), ("cat",), ()]
 
 
-# ------------------------------------------------------------------ values
-
-
-def test_activations_are_the_values_behind_each_hidden_layer() -> None:
-    model = Network(image_encoder("nature", 2), Head(64, 16, 3, 5, noisy(0.5), dueling=True), 1.0).eval()
-    inputs = torch.rand(6, 2, 36, 36)
-    values = activations(model, (inputs,))
-    assert [units.layer for units in values] == [units.layer for units in unit_graph(model)]
-    by_layer = {units.layer: value for units, value in values.items()}
-    assert by_layer["encoder.0"].shape == (6, 32, 8, 8)
-    assert torch.equal(by_layer["encoder.0"], model.encoder.get_submodule("0")(inputs).relu())
-    features = by_layer["encoder.4"].flatten(1)
-    assert torch.equal(by_layer["head.value.0"], model.head.get_submodule("value.0")(features).relu())
-    assert not any(value.requires_grad for value in by_layer.values())
-    assert not any(module._forward_hooks for module in model.modules())
-
-
-def test_the_values_behind_an_ensemble_are_those_of_its_members_side_by_side() -> None:
-    torch.manual_seed(0)
-    model, inputs = Critic(members=3), pair()
-    values = {units.layer: value for units, value in activations(model, inputs).items()}
-    assert list(values) == ["encoder.1", "encoder.3", "trunk.0", "head.0", "head.2"]
-    assert values["encoder.3"].shape == (16, 8, 4, 4)
-    assert values["head.2"].shape == (16, 18)
-    for number in range(3):
-        alone = activations(member(deepcopy(model), number), inputs)
-        for units, value in alone.items():
-            own = values[units.layer]
-            own = own[:, 6 * number : 6 * number + 6] if units.layer.startswith("head") else own
-            torch.testing.assert_close(own, value)
-
-
-def test_hooks_are_gone_after_an_error() -> None:
-    model = Twins()
-    with pytest.raises(RuntimeError):
-        activations(model, (torch.zeros(2, 3), torch.zeros(2, 3)))
-    assert not any(module._forward_hooks for module in model.modules())
-
-
-def test_what_no_longer_learns_is_left_out_of_the_values() -> None:
-    model = Twins()
-    model.one.requires_grad_(False)
-    graph = {units.layer: trainable(model, units) for units in unit_graph(model)}
-    assert graph == {"trunk.0": True, "one.0": False, "two.0": True}
-    values = activations(model, (torch.zeros(2, 3), torch.zeros(2, 2)))
-    assert [units.layer for units in values] == ["trunk.0", "two.0"]
-
-
 def test_units_can_be_keys() -> None:
     one, same = (Units("a", (), "b", readers=("c",), obstacle=None) for _ in range(2))
     assert {one: 1}[same] == 1
-
-
-def test_module_of_a_path() -> None:
-    assert [module_of(path) for path in ("encoder.0.bias", "head", "head.value.0")] == ["encoder", "head", "head"]

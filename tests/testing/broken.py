@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from plastic.core.edits import Edit, Overwrite
 from plastic.core.intervention import PlasticityIntervention
 from plastic.core.modifier import Evaluate, Gradients, OptimizerModifier, Parameters
-from plastic.core.options import between
 from plastic.core.plugin import LIVE
 from plastic.core.probe import Probe
 from plastic.core.schedule import Every, Schedule
 from plastic.core.subject import Subject
+from plastic.core.validators import between
 
 # ------------------------------------------------------------------ sound
 

@@ -22,7 +22,7 @@ from plastic.core.inert import only_for
 from plastic.core.layers import Initialiser
 from plastic.core.learner import Learner
 from plastic.core.objective import Objective
-from plastic.core.options import between
+from plastic.core.validators import between
 
 
 @define(eq=False)

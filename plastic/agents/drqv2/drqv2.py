@@ -14,7 +14,7 @@ from plastic.agents.drqv2.presets import DEFAULTS, PRESETS, TASKS
 from plastic.core.inert import only_for
 from plastic.core.layers import Initialiser, Orthogonal
 from plastic.core.learner import Learner
-from plastic.core.options import between
+from plastic.core.validators import between
 
 
 @define(eq=False)

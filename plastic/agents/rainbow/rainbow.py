@@ -24,7 +24,7 @@ from plastic.core.errors import UsageError
 from plastic.core.evaluating import evaluating
 from plastic.core.inert import only_for, unless
 from plastic.core.modifier import MakeOptimizer
-from plastic.core.options import between
+from plastic.core.validators import between
 
 _positive = between(0, above=True)
 _share = between(0, 1)

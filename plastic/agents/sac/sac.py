@@ -13,7 +13,7 @@ from plastic.agents.sac.losses import ActorLoss, CriticLoss, Temperature, Temper
 from plastic.agents.sac.presets import DEFAULTS, PRESETS, TASKS
 from plastic.core.layers import FanInUniform, Initialiser, Orthogonal
 from plastic.core.learner import Learner
-from plastic.core.options import between
+from plastic.core.validators import between
 
 
 @define(eq=False)

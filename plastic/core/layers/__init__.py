@@ -15,6 +15,7 @@ from plastic.core.layers.norms import NormAxes, norm_for
 from plastic.core.layers.resize import resized, width
 from plastic.core.layers.scale_gradient import ScaleGradient, unscaled
 from plastic.core.layers.spectral_norm import SpectralNorm, matrices, spectrally_normalised
+from plastic.core.layers.stored import stored
 from plastic.core.layers.unit_mask import UnitMask
 from plastic.core.layers.units import by_member, by_unit, members, unit_axis
 
@@ -54,6 +55,7 @@ __all__ = [
     "silenced",
     "spectrally_normalised",
     "statistics",
+    "stored",
     "unit_axis",
     "unscaled",
     "width",

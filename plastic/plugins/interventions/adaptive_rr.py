@@ -10,10 +10,10 @@ from plastic.core.active_fraction import active_fraction, can_be_counted
 from plastic.core.edits import Edit, Tune
 from plastic.core.errors import NothingToActOn
 from plastic.core.intervention import Lag, PlasticityIntervention
-from plastic.core.options import between
 from plastic.core.plugin import example
 from plastic.core.schedule import Clock, Every, Schedule
 from plastic.core.subject import Subject
+from plastic.core.validators import between
 
 
 def _regular(instance: object, attribute: "Attribute[Any]", value: Schedule) -> None:

@@ -7,10 +7,10 @@ from attrs import field, frozen
 
 from plastic.core.edits import Edit, Tune
 from plastic.core.intervention import PlasticityIntervention
-from plastic.core.options import between
 from plastic.core.plugin import LIVE
 from plastic.core.schedule import At, Schedule, Unit
 from plastic.core.subject import Subject
+from plastic.core.validators import between
 
 
 @frozen(eq=False)

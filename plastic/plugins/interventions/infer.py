@@ -12,9 +12,9 @@ from plastic.core.errors import NothingToActOn
 from plastic.core.intervention import Lag, PlasticityIntervention
 from plastic.core.layers import EnsembleLinear, expansion, members, silenced, statistics, width
 from plastic.core.modules import put
-from plastic.core.options import between
 from plastic.core.plugin import LIVE
 from plastic.core.unit_graph import Units, unit_graph
+from plastic.core.validators import between
 
 
 class Predicting(nn.Module):

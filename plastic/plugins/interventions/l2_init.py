@@ -10,10 +10,10 @@ from torch.autograd.function import once_differentiable
 
 from plastic.core.errors import NothingToActOn
 from plastic.core.intervention import Lag, PlasticityIntervention
-from plastic.core.options import between
+from plastic.core.known_modules import NORMS
 from plastic.core.plugin import LIVE
 from plastic.core.selection import selects
-from plastic.core.unit_graph import NORMS
+from plastic.core.validators import between
 
 
 @define(eq=False)

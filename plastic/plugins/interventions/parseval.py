@@ -11,10 +11,10 @@ from torch.nn.modules.conv import _ConvNd
 from plastic.core.gram import gram
 from plastic.core.intervention import Lag, PlasticityIntervention
 from plastic.core.layers import matrices
-from plastic.core.options import between
 from plastic.core.plugin import LIVE
 from plastic.core.selection import hidden_layers
 from plastic.core.unit_graph import Units, trainable
+from plastic.core.validators import between
 
 
 @define(eq=False)

@@ -14,11 +14,11 @@ from plastic.core.errors import NothingToActOn, suggestion
 from plastic.core.intervention import Lag, PlasticityIntervention
 from plastic.core.layers.noisy import noises
 from plastic.core.modules import reinitialised
-from plastic.core.options import between
 from plastic.core.plugin import LIVE, example
 from plastic.core.schedule import At, Schedule
 from plastic.core.selection import matching, selects
 from plastic.core.subject import Subject
+from plastic.core.validators import between
 
 
 class Injected(nn.Module):

@@ -10,9 +10,9 @@ from plastic.core.errors import UsageError
 from plastic.core.intervention import PlasticityIntervention
 from plastic.core.layers import resized, width
 from plastic.core.modules import put
-from plastic.core.options import between
 from plastic.core.selection import hidden_layers
 from plastic.core.unit_graph import Units
+from plastic.core.validators import between
 
 
 @frozen(eq=False)

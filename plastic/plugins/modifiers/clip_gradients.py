@@ -10,9 +10,9 @@ from plastic.core.errors import NothingToActOn
 from plastic.core.intervention import Lag
 from plastic.core.layers import members
 from plastic.core.modifier import Evaluate, Gradients, OptimizerModifier, Parameters
-from plastic.core.options import between
 from plastic.core.plugin import LIVE, example
 from plastic.core.selection import selects
+from plastic.core.validators import between
 
 _LIMITS = {"norm": 1.0, "value": 1.0, "adaptive": 0.01}
 _TINY_NORM = 1e-6  # of a gradient, as in torch.nn.utils.clip_grad_norm_

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from plastic.core.intervention import Lag
 from plastic.core.modifier import OptimizerModifier, Parameters
-from plastic.core.options import between
 from plastic.core.plugin import LIVE, Claim
 from plastic.core.schedule import Clock, Every, Schedule
+from plastic.core.validators import between
 
 
 @define(eq=False)

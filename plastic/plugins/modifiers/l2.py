@@ -7,8 +7,8 @@ from torch import Tensor
 from plastic.core.errors import NothingToActOn
 from plastic.core.intervention import Lag
 from plastic.core.modifier import Evaluate, Gradients, OptimizerModifier, Parameters
-from plastic.core.options import between
 from plastic.core.selection import selects
+from plastic.core.validators import between
 
 
 @frozen(eq=False)

@@ -12,10 +12,10 @@ from plastic.core.errors import NothingToActOn
 from plastic.core.gram import gram
 from plastic.core.layers import members
 from plastic.core.modifier import MakeOptimizer, OptimizerModifier
-from plastic.core.options import between
 from plastic.core.plugin import LIVE
 from plastic.core.selection import selects
 from plastic.core.unit_graph import unit_graph
+from plastic.core.validators import between
 
 _MOMENTUM = "muon_momentum"  # a name of our own: SGD's `momentum_buffer` is a mean of another kind
 _STEPS = 5

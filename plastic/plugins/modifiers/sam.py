@@ -10,10 +10,10 @@ from plastic.core.errors import NothingToActOn
 from plastic.core.intervention import Lag
 from plastic.core.layers.noisy import RANDOM, noises
 from plastic.core.modifier import Draw, Evaluate, Gradients, OptimizerModifier, Parameters
-from plastic.core.options import between
 from plastic.core.plugin import Need
 from plastic.core.schedule import Always, Schedule
 from plastic.core.selection import selects
+from plastic.core.validators import between
 
 _ENCODER_GRAD = "encoder_grad"
 _DRAWS: dict[str, Draw] = {"noise": "noise", "augmentation": "augmentation", "target": "target"}

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from plastic.core.intervention import Lag
 from plastic.core.modifier import Evaluate, Gradients, OptimizerModifier, Parameters
-from plastic.core.options import between
 from plastic.core.plugin import LIVE
+from plastic.core.validators import between
 
 _HALF_STEP = 0.25  # of the sum in `erfi`; what is left out is below e^-39 of it
 _LARGEST = 8.0  # argument of erfi: 4e26 there, when the weights are long lost

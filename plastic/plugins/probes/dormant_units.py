@@ -6,11 +6,12 @@ import torch
 from attrs import define, field
 from torch import Tensor
 
+from plastic.core.activations import activations
 from plastic.core.layers import by_member, expansion
 from plastic.core.probe import Probe
 from plastic.core.schedule import Every, Schedule
+from plastic.core.selection import module_of
 from plastic.core.subject import Subject
-from plastic.core.unit_graph import activations, module_of
 from plastic.core.unit_scores import scores
 
 

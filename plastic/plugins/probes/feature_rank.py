@@ -6,11 +6,11 @@ import torch
 from attrs import field, frozen
 from torch import Tensor
 
-from plastic.core.options import between
+from plastic.core.activations import features
 from plastic.core.probe import Probe
 from plastic.core.schedule import Every, Schedule
 from plastic.core.subject import Subject
-from plastic.core.unit_graph import features
+from plastic.core.validators import between
 
 
 def srank(singular: Tensor, delta: float = 0.01) -> Tensor:

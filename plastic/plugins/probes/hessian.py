@@ -8,10 +8,10 @@ from attrs import field, frozen
 from torch import Tensor, nn
 
 from plastic.core.layers import unscaled
-from plastic.core.options import between
 from plastic.core.probe import Probe
 from plastic.core.schedule import Every, Schedule
 from plastic.core.subject import Subject
+from plastic.core.validators import between
 
 
 @frozen(eq=False)

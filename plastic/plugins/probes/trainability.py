@@ -7,10 +7,10 @@ import torch
 from attrs import field, frozen
 from torch import Tensor, nn
 
-from plastic.core.options import between
 from plastic.core.probe import Probe
 from plastic.core.schedule import Every, Schedule
 from plastic.core.subject import Subject
+from plastic.core.validators import between
 
 
 @frozen(eq=False)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from plastic.core.errors import UsageError
+from plastic.core.known_modules import is_layer
 from plastic.core.layers import (
     Conv2d,
     EnsembleLinear,
@@ -24,7 +25,6 @@ from plastic.core.layers import (
     width,
 )
 from plastic.core.layers.spectral_norm import _Divided
-from plastic.core.unit_graph import is_layer
 from tests.core.layers.critics import RELU
 
 MAKES: dict[str, Callable[[], nn.Module]] = {
