@@ -17,9 +17,9 @@ from pathlib import Path
 
 from plastic.cli.describe import in_one_line, kind, options_of
 from plastic.core.agent import Agent, Preset
-from plastic.core.recipe import Chosen
-from plastic.core.registry import Kind, Registered, Registry
-from plastic.core.settings import Settings
+from plastic.core.recipes.recipe import Chosen
+from plastic.core.recipes.registry import Kind, Registered, Registry
+from plastic.core.recipes.settings import Settings
 
 DOCS = Path(__file__).parent
 OURS = "plastic-rl"

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from plastic.core.learner import Learner
+from plastic.core.learning.learner import Learner
 from plastic.core.objective import Objective
 from plastic.core.schedule import Every
 from plastic.plugins.interventions.reset import Reset

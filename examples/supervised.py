@@ -6,7 +6,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from plastic.core.learner import Learner
+from plastic.core.learning.learner import Learner
 from plastic.core.objective import Objective
 from plastic.core.schedule import Every
 from plastic.plugins.interventions.layer_norm import LayerNorm

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from plastic.core.recipe import Chosen, Recipe
+from plastic.core.recipes.recipe import Chosen, Recipe
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from plastic.core.listener import Listener
-    from plastic.core.run import Run
+    from plastic.core.runs.listener import Listener
+    from plastic.core.runs.run import Run
     from plastic.policy import Policy
 
 __version__ = "0.1.0.dev0"

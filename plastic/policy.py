@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from plastic.core.assemble import Assembly
 from plastic.core.environment import Env
+from plastic.core.recipes.assemble import Assembly
 from plastic.core.streams import derive
 
 

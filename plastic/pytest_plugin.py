@@ -7,7 +7,7 @@ import pytest
 
 if TYPE_CHECKING:
     from plastic.core.plugin import Plugin
-    from plastic.core.registry import Registry
+    from plastic.core.recipes.registry import Registry
     from plastic.testing.certificate import Certificate
     from plastic.testing.trial import Trial
 
@@ -49,8 +49,8 @@ def plastic_trial() -> "Callable[..., Trial]":
 
     The kinds are `plain`, `rainbow`, `states` and `pixels` (SAC), and `drqv2`.
     """
-    from plastic.core import options
-    from plastic.core.recipe import Chosen
+    from plastic.core.recipes import options
+    from plastic.core.recipes.recipe import Chosen
     from plastic.testing.known import built_in
     from plastic.testing.trial import Trial
 

@@ -9,17 +9,18 @@ from typing import Any
 import torch
 from attrs import evolve
 
-from plastic.core import checkpoint, recipe
-from plastic.core.assemble import Assembly, assemble
 from plastic.core.errors import UsageError
-from plastic.core.evaluation import evaluate
-from plastic.core.folder_lock import FolderLock
-from plastic.core.listener import Listener
-from plastic.core.recipe import Recipe
-from plastic.core.registry import Registry
-from plastic.core.restoring import load_learners
-from plastic.core.run import Result, Run
-from plastic.core.run_folder import RunFolder
+from plastic.core.recipes import recipe
+from plastic.core.recipes.assemble import Assembly, assemble
+from plastic.core.recipes.recipe import Recipe
+from plastic.core.recipes.registry import Registry
+from plastic.core.runs import checkpoint
+from plastic.core.runs.evaluation import evaluate
+from plastic.core.runs.folder_lock import FolderLock
+from plastic.core.runs.listener import Listener
+from plastic.core.runs.restoring import load_learners
+from plastic.core.runs.run import Result, Run
+from plastic.core.runs.run_folder import RunFolder
 from plastic.policy import Policy
 from plastic.report.curve import Curve
 

@@ -7,9 +7,9 @@ from torch import Tensor
 
 from plastic.core.errors import NothingToActOn
 from plastic.core.plugin import Plugin
-from plastic.core.programs import Programs
-from plastic.core.recipe import Chosen
-from plastic.core.registry import Registry
+from plastic.core.recipes.recipe import Chosen
+from plastic.core.recipes.registry import Registry
+from plastic.core.recording.programs import Programs
 from plastic.testing.check import acting
 from plastic.testing.compare import differences
 from plastic.testing.known import built_in

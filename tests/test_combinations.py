@@ -21,9 +21,9 @@ from plastic.agents.rainbow.networks import Encoder
 from plastic.core.edits import Edit
 from plastic.core.intervention import PlasticityIntervention
 from plastic.core.layers import ChannelNorm, CReLU, NoisyLinear
+from plastic.core.learning.plugin_state import plugin_state
 from plastic.core.modifier import Evaluate, Gradients, OptimizerModifier, Parameters
 from plastic.core.plugin import LIVE, Plugin
-from plastic.core.plugin_state import plugin_state
 from plastic.core.probe import Probe
 from plastic.core.schedule import At, Every, Schedule
 from plastic.core.subject import Subject

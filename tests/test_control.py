@@ -13,12 +13,12 @@ import plastic
 from plastic import running
 from plastic.agents.sac import squashed
 from plastic.cli.main import main
-from plastic.core import checkpoint
-from plastic.core.recipe import Chosen, Recipe
-from plastic.core.run_folder import RunFolder, read_metrics
+from plastic.core.recipes.recipe import Chosen, Recipe
+from plastic.core.runs import checkpoint
+from plastic.core.runs.run_folder import RunFolder, read_metrics
 from plastic.core.streams import derive
 from plastic.testing.invariants import faults
-from tests.core.test_run import Stopping, outcome
+from tests.core.runs.test_run import Stopping, outcome
 
 # Episodes of 50 agent steps from states and of 25 from pixels: a thousand control steps, and a time limit
 SMALL = {

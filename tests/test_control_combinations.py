@@ -17,10 +17,10 @@ from attrs import define, field, frozen
 from torch import Tensor, nn
 
 from plastic.core.errors import UsageError
-from plastic.core.learner import Learner
-from plastic.core.plugin_state import plugin_state
+from plastic.core.learning.learner import Learner
+from plastic.core.learning.plugin_state import plugin_state
 from plastic.core.probe import Probe
-from plastic.core.recipe import Chosen
+from plastic.core.recipes.recipe import Chosen
 from plastic.testing.compare import cloned, differences, near, same
 from plastic.testing.invariants import faults
 from plastic.testing.known import built_in

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 import plastic
-from plastic.core.cuda_graphs import CudaGraphs
-from plastic.core.learner import Learner
-from plastic.core.recipe import Chosen
+from plastic.core.learning.learner import Learner
+from plastic.core.recipes.recipe import Chosen
+from plastic.core.recording.cuda_graphs import CudaGraphs
 from plastic.testing.compare import differences
 from plastic.testing.state import story
 from plastic.testing.trial import WARM, Trial
@@ -172,7 +172,7 @@ def test_a_replayed_action_is_the_action(kind: str, cuda: torch.device) -> None:
 
 FAILING = """
 import torch
-from plastic.core.cuda_graphs import CudaGraphs
+from plastic.core.recording.cuda_graphs import CudaGraphs
 from plastic.core.errors import UsageError
 
 device = torch.device("cuda")

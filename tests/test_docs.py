@@ -13,11 +13,12 @@ import pytest
 
 from plastic.bench.costs import Costs
 from plastic.cli.main import main
-from plastic.core import hookspecs, option_text, options
-from plastic.core.assemble import assemble
+from plastic.core import hookspecs
 from plastic.core.errors import RunError
-from plastic.core.recipe import Recipe
-from plastic.core.registry import Registry
+from plastic.core.recipes import option_text, options
+from plastic.core.recipes.assemble import assemble
+from plastic.core.recipes.recipe import Recipe
+from plastic.core.recipes.registry import Registry
 from plastic.testing import check_plugin
 
 ROOT = Path(__file__).parent.parent

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from plastic.core.errors import UsageError
-from plastic.core.learner import Learner
+from plastic.core.learning.learner import Learner
 from plastic.core.objective import Objective
-from plastic.core.registry import Registry
+from plastic.core.recipes.registry import Registry
 from plastic.plugins.interventions.layer_norm import LayerNorm
 
 ROOT = Path(__file__).parent.parent

@@ -119,11 +119,11 @@ def test_every_form_of_import_is_seen(package: str, source: str, expected: list[
 @pytest.mark.parametrize(
     ("importer", "imported", "allowed"),
     [
-        ("plastic.core.learner", "plastic.core.edits.Overwrite", True),
-        ("plastic.core.registry", "plastic.plugins", False),
-        ("plastic.core.registry", "plastic.cli.main", False),
-        ("plastic.core.checkpoint", "plastic.__version__", True),
-        ("plastic.core.checkpoint", "plastic.run", False),
+        ("plastic.core.learning.learner", "plastic.core.edits.Overwrite", True),
+        ("plastic.core.recipes.registry", "plastic.plugins", False),
+        ("plastic.core.recipes.registry", "plastic.cli.main", False),
+        ("plastic.core.runs.checkpoint", "plastic.__version__", True),
+        ("plastic.core.runs.checkpoint", "plastic.run", False),
         ("plastic.plugins.modifiers.sam", "plastic.core.modifier.OptimizerModifier", True),
         ("plastic.plugins.modifiers.sam", "plastic.agents.replay", False),
         ("plastic.plugins.modifiers.sam", "plastic.plugins.modifiers.swa.SWA", False),
@@ -136,7 +136,7 @@ def test_every_form_of_import_is_seen(package: str, source: str, expected: list[
         ("plastic.agents.rainbow.agent", "plastic.plugins.modifiers.sam", False),
         ("plastic.envs.atari", "plastic.plugins", False),
         ("plastic.cli.main", "plastic.agents.rainbow", True),
-        ("plastic", "plastic.core.recipe", True),
+        ("plastic", "plastic.core.recipes.recipe", True),
         ("plastic", "plastic.cli.main", False),
     ],
 )

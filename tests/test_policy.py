@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from plastic import running
-from plastic.core.assemble import assemble
+from plastic.core.recipes.assemble import assemble
 from plastic.policy import Policy
 from tests.core.games import Walk, registry
+from tests.core.runs.test_run import PLAIN, WALK
 from tests.core.stubs import exact
-from tests.core.test_run import PLAIN, WALK
 
 
 @pytest.fixture(scope="module")

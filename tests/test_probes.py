@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from plastic.core import options
 from plastic.core.errors import UsageError
-from plastic.core.learner import Learner
+from plastic.core.learning.learner import Learner
 from plastic.core.plugin import Plugin
 from plastic.core.probe import Probe
-from plastic.core.recipe import Chosen
+from plastic.core.recipes import options
+from plastic.core.recipes.recipe import Chosen
 from plastic.core.schedule import At, Every
 from plastic.plugins.interventions.plasticity_injection import PlasticityInjection
 from plastic.plugins.interventions.reset import Reset

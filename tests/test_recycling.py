@@ -3,7 +3,7 @@
 import pytest
 from torch import Tensor
 
-from plastic.core.recipe import Chosen
+from plastic.core.recipes.recipe import Chosen
 from plastic.core.schedule import At, Every
 from plastic.plugins.interventions.continual_backprop import ContinualBackprop
 from plastic.plugins.interventions.crelu import ConcatenatedReLU

@@ -17,15 +17,16 @@ from attrs import evolve
 
 import plastic
 from plastic import running
-from plastic.core import checkpoint, recipe
 from plastic.core.errors import UsageError
-from plastic.core.listener import Listener
-from plastic.core.recipe import Chosen
-from plastic.core.run import Run
-from plastic.core.run_folder import RunFolder, read_metrics
+from plastic.core.recipes import recipe
+from plastic.core.recipes.recipe import Chosen
+from plastic.core.runs import checkpoint
+from plastic.core.runs.listener import Listener
+from plastic.core.runs.run import Run
+from plastic.core.runs.run_folder import RunFolder, read_metrics
 from tests.core.games import registry
+from tests.core.runs.test_run import PLAIN, SETTINGS, WALK, Stopping, outcome
 from tests.core.stubs import exact
-from tests.core.test_run import PLAIN, SETTINGS, WALK, Stopping, outcome
 
 ROOT = Path(__file__).parent.parent
 
@@ -33,8 +34,8 @@ KILLED = """
 import sys
 from pathlib import Path
 from plastic import running
-from plastic.core.listener import Listener
-from plastic.core.recipe import read
+from plastic.core.runs.listener import Listener
+from plastic.core.recipes.recipe import read
 from tests.core.games import registry
 
 class Telling(Listener):

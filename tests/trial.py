@@ -10,7 +10,7 @@ import torch
 
 from plastic.agents.rainbow.rainbow import Rainbow
 from plastic.core.agent import Site
-from plastic.core.learner import Learner
+from plastic.core.learning.learner import Learner
 from plastic.core.plugin import Plugin
 from plastic.core.schedule import Clock, Counts
 from plastic.testing.fed import Fed

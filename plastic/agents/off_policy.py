@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from torch import nn
 
 from plastic.agents.replay import Replay
-from plastic.core.adam import Adam
 from plastic.core.agent import Agent, Site, observations_of
 from plastic.core.errors import UsageError
-from plastic.core.inert import only_for, unless
-from plastic.core.learner import Knobs, Learner
+from plastic.core.learning.adam import Adam
+from plastic.core.learning.learner import Knobs, Learner
 from plastic.core.modifier import MakeOptimizer
 from plastic.core.objective import Objective
+from plastic.core.recipes.inert import only_for, unless
 from plastic.core.streams import generator
 from plastic.core.validators import between
 

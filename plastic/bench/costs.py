@@ -13,10 +13,10 @@ from plastic.bench.peak import Peak
 from plastic.bench.play import Play, random_play
 from plastic.bench.turns import Quartiles, Timed, take_turns
 from plastic.bench.workload import Workload
-from plastic.core.assemble import Assembly, assemble
 from plastic.core.plugin import Plugin
-from plastic.core.recipe import Recipe
-from plastic.core.registry import Registry
+from plastic.core.recipes.assemble import Assembly, assemble
+from plastic.core.recipes.recipe import Recipe
+from plastic.core.recipes.registry import Registry
 from plastic.core.schedule import Always, At, Clock, Counts, Schedule
 
 BARE = "bare"

@@ -12,10 +12,10 @@ from attrs import define, field
 from plastic.bench.workload import Workload
 from plastic.core.agent import Agent
 from plastic.core.intervention import PlasticityIntervention
-from plastic.core.lagged_copy import LaggedCopy
-from plastic.core.learner import Learner
+from plastic.core.learning.lagged_copy import LaggedCopy
+from plastic.core.learning.learner import Learner
+from plastic.core.learning.update import Evaluation
 from plastic.core.modifier import OptimizerModifier
-from plastic.core.update import Evaluation
 
 BATCH = "batch and priorities"
 AUGMENT = "augmentation"

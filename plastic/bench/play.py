@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from plastic.core.agent import Agent
 from plastic.core.environment import Env
-from plastic.core.episodes import Episodes, Step
+from plastic.core.runs.episodes import Episodes, Step
 
 _ENOUGH = 2_000  # agent steps, if no game ends before
 _LONGEST = 5.0  # seconds

@@ -8,9 +8,9 @@ from attrs import frozen
 from numpy.typing import NDArray
 
 from plastic.bench.play import Play
-from plastic.core.assemble import Assembly, assemble, frame_skip
-from plastic.core.recipe import Recipe
-from plastic.core.registry import Registry
+from plastic.core.recipes.assemble import Assembly, assemble, frame_skip
+from plastic.core.recipes.recipe import Recipe
+from plastic.core.recipes.registry import Registry
 
 _LONGEST = 8  # updates in a stretch
 _STEPS = 4_000  # in the replay: more than what a processor's caches hold of images

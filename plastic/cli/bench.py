@@ -10,7 +10,7 @@ from plastic.core.errors import UsageError
 
 if TYPE_CHECKING:
     from plastic.bench.costs import Costs
-    from plastic.core.recipe import Recipe
+    from plastic.core.recipes.recipe import Recipe
 
 
 def bench(

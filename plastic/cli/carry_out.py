@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Literal
 from plastic.cli.outcome import outcome
 from plastic.cli.output import show
 from plastic.cli.signals import stopping
-from plastic.core.listener import Listener
+from plastic.core.runs.listener import Listener
 
 if TYPE_CHECKING:
-    from plastic.core.run import Run
+    from plastic.core.runs.run import Run
 
 Log = Literal["tensorboard", "wandb"]
 

@@ -11,8 +11,8 @@ from attrs import frozen
 from plastic.cli.wording import option
 from plastic.core.intervention import PlasticityIntervention
 from plastic.core.modifier import OptimizerModifier
-from plastic.core.options import default_of, fields
 from plastic.core.plugin import Plugin
+from plastic.core.recipes.options import default_of, fields
 from plastic.core.schedule import Schedule
 
 PLACES = ("layers", "scope", "module")  # the options that say where in the network a plugin acts

@@ -74,7 +74,7 @@ from torch import Tensor, nn
 from plastic.core.edits import Edit, Overwrite
 from plastic.core.intervention import Lag, PlasticityIntervention
 from plastic.core.schedule import Every, Schedule
-from plastic.core.selection import matching
+from plastic.core.units.selection import matching
 from plastic.core.subject import Subject
 from plastic.core.validators import between
 

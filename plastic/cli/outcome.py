@@ -11,7 +11,7 @@ from plastic.cli.wording import count, score, span
 
 if TYPE_CHECKING:
     from plastic.core.environment import EnvFamily
-    from plastic.core.run import Result, Run
+    from plastic.core.runs.run import Result, Run
 
 
 def outcome(run: "Run", result: "Result") -> RenderableType:

@@ -4,7 +4,7 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from plastic.core.registry import Registry
+    from plastic.core.recipes.registry import Registry
 
 
 def registry(warn: bool = True) -> "Registry":
@@ -13,7 +13,7 @@ def registry(warn: bool = True) -> "Registry":
     Args:
         warn: False for a command that lists the failures itself.
     """
-    from plastic.core.registry import Registry
+    from plastic.core.recipes.registry import Registry
 
     loaded = Registry().load()
     for package, why in loaded.broken.items() if warn else ():

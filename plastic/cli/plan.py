@@ -10,10 +10,10 @@ from rich.text import Text
 
 from plastic.cli.describe import PLACES, changed, moment, place
 from plastic.cli.wording import count
-from plastic.core.addressing import in_order_of_effect
+from plastic.core.recipes.addressing import in_order_of_effect
 
 if TYPE_CHECKING:
-    from plastic.core.assemble import Assembly
+    from plastic.core.recipes.assemble import Assembly
 
 
 def plan(

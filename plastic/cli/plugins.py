@@ -132,8 +132,8 @@ def _head(cls: "type[Plugin]", package: str) -> "RenderableType":
 
 
 def _claims(cls: "type[Plugin]") -> str:
-    from plastic.core import options
     from plastic.core.errors import UsageError
+    from plastic.core.recipes import options
 
     try:
         always = options.build(cls, {}, cls.name).claimed() | cls.turns

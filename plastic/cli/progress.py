@@ -14,10 +14,10 @@ from plastic.cli.output import console, on_terminal, show
 from plastic.cli.plan import plan
 from plastic.cli.standing import Standing
 from plastic.cli.wording import count, score
-from plastic.core.listener import Record
+from plastic.core.runs.listener import Record
 
 if TYPE_CHECKING:
-    from plastic.core.run import Result, Run
+    from plastic.core.runs.run import Result, Run
 
 
 def progress() -> "Progress":

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from plastic.cli.carry_out import Log
-    from plastic.core.recipe import Recipe
+    from plastic.core.recipes.recipe import Recipe
 
 
 def run(
@@ -80,7 +80,7 @@ def _dry_run(wanted: "Recipe", out: Path | None, seeds: str | None, together: in
     from plastic.cli.plan import plan
     from plastic.cli.seeds import how_many, parse_seeds
     from plastic.cli.wording import count
-    from plastic.core.assemble import assemble
+    from plastic.core.recipes.assemble import assemble
 
     listeners(logs, quiet=True)
     if seeds is not None:

@@ -20,7 +20,7 @@ from rich.table import Table
 from plastic.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from plastic.core.recipe import Recipe
+    from plastic.core.recipes.recipe import Recipe
 
 _MOST = 1_000
 _TELLING = ("plastic: ", "random actions", "training", "evaluation", "final evaluation", "score")  # lines of a run
@@ -113,7 +113,7 @@ def run_seeds(
         UsageError: If the recipe does not fit; nothing is begun then.
     """
     from plastic.cli.output import show
-    from plastic.core.run_folder import new_folder
+    from plastic.core.runs.run_folder import new_folder
 
     env, at_once = how_many(wanted, seeds, together)
     parent = new_folder(out, f"{wanted.agent.split(':')[-1]}-{env.split('/')[-1]}-seeds")
@@ -167,7 +167,7 @@ def _asked(wanted: "Recipe") -> tuple[str, int] | str:
 
     from plastic.cli.at_once import allocated, at_once, cores, room
     from plastic.cli.packages import registry
-    from plastic.core.assemble import assemble
+    from plastic.core.recipes.assemble import assemble
 
     try:
         assembly = assemble(wanted, registry())

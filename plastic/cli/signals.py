@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from attrs import define
 
 if TYPE_CHECKING:
-    from plastic.core.run import Run
+    from plastic.core.runs.run import Run
 
 
 @define

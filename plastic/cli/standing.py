@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from plastic.cli.wording import count, score, span
-from plastic.core.listener import Listener, Record
-from plastic.core.run_folder import read_metrics
+from plastic.core.runs.listener import Listener, Record
+from plastic.core.runs.run_folder import read_metrics
 
 if TYPE_CHECKING:
-    from plastic.core.run import Run
+    from plastic.core.runs.run import Run
 
 TICK = 0.25  # seconds between two looks at the clock of the run
 _LOOKS = 240  # the pace is that of the last minute

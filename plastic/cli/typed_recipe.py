@@ -7,9 +7,9 @@ from typing import Any
 from attrs import evolve
 from cyclopts import Parameter
 
-from plastic.core import option_text, recipe
 from plastic.core.errors import UsageError
-from plastic.core.recipe import Chosen, Recipe
+from plastic.core.recipes import option_text, recipe
+from plastic.core.recipes.recipe import Chosen, Recipe
 
 SEVERAL = Parameter(consume_multiple=(1, 1000), negative=())
 FLAG = Parameter(negative=())
@@ -55,6 +55,6 @@ def typed_recipe(
 
 
 def _together(file: Sequence[Chosen], said: Sequence[Chosen]) -> tuple[Chosen, ...]:
-    from plastic.core.presets import merged
+    from plastic.core.recipes.presets import merged
 
     return tuple(merged(file, said))

@@ -11,10 +11,10 @@ from attrs import field, frozen
 from numpy.typing import NDArray
 from torch import Tensor
 
-from plastic.core.capture import Capture, Recorder
-from plastic.core.learner import Knobs, Learner
+from plastic.core.learning.learner import Knobs, Learner
 from plastic.core.plugin import Plugin
-from plastic.core.recipe import Chosen
+from plastic.core.recipes.recipe import Chosen
+from plastic.core.recording.capture import Capture, Recorder
 from plastic.core.schedule import Clock
 
 Observations = Literal["image", "vector"]

@@ -37,7 +37,7 @@ class OptimizerModifier(Plugin):
     """SAM, SWA, L2, optimizer reset ...: every seam's default is its identity.
 
     Where the class has a `when`, `gradients` and `after_step` are called at those updates only. Updates may be
-    recorded and replayed (`plastic.core.capture`): what these two remember from one update to the next, they keep in
+    recorded and replayed (`plastic.core.recording`): what these two remember from one update to the next, they keep in
     tensors that they write in place.
     """
 

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from plastic.core.errors import RunError
-from plastic.core.listener import Listener
-from plastic.core.run_folder import RunFolder, read_metrics
+from plastic.core.runs.listener import Listener
+from plastic.core.runs.run_folder import RunFolder, read_metrics
 
 if TYPE_CHECKING:
-    from plastic.core.run import Result, Run
+    from plastic.core.runs.run import Result, Run
 
 
 class Curve(Listener):

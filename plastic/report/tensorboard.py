@@ -3,10 +3,10 @@
 from typing import TYPE_CHECKING, Any
 
 from plastic.core.errors import UsageError
-from plastic.core.listener import Listener, Record
+from plastic.core.runs.listener import Listener, Record
 
 if TYPE_CHECKING:
-    from plastic.core.run import Result, Run
+    from plastic.core.runs.run import Result, Run
 
 COUNTS = ("updates", "agent_steps", "frames", "episodes")
 

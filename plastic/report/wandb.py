@@ -5,11 +5,11 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from plastic.core.errors import UsageError
-from plastic.core.listener import Listener, Record
+from plastic.core.runs.listener import Listener, Record
 from plastic.report.tensorboard import scalars
 
 if TYPE_CHECKING:
-    from plastic.core.run import Result, Run
+    from plastic.core.runs.run import Result, Run
 
 
 class WandB(Listener):

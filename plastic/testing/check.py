@@ -5,12 +5,12 @@ from functools import cache
 from time import perf_counter
 from typing import Any
 
-from plastic.core import options
 from plastic.core.errors import NothingToActOn, UsageError
 from plastic.core.plugin import Plugin
 from plastic.core.probe import Probe
-from plastic.core.recipe import Chosen
-from plastic.core.registry import Registry
+from plastic.core.recipes import options
+from plastic.core.recipes.recipe import Chosen
+from plastic.core.recipes.registry import Registry
 from plastic.testing.certificate import Certificate, Law, Meeting
 from plastic.testing.examination import PLACES, Examination
 from plastic.testing.known import built_in

@@ -8,11 +8,11 @@ from typing import Any
 from attrs import define, field
 
 from plastic.core.errors import NothingToActOn, UsageError
-from plastic.core.options import fields
 from plastic.core.plugin import Plugin
 from plastic.core.probe import Probe
-from plastic.core.recipe import Chosen
-from plastic.core.registry import Registry
+from plastic.core.recipes.options import fields
+from plastic.core.recipes.recipe import Chosen
+from plastic.core.recipes.registry import Registry
 from plastic.testing.certificate import Law
 from plastic.testing.compare import differences
 from plastic.testing.known import built_in

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 
 from torch import Tensor, nn
 
-from plastic.core.learner import Learner
+from plastic.core.learning.learner import Learner
 
 
 def faults(learner: Learner) -> list[str]:

@@ -10,7 +10,7 @@ from plastic.core.intervention import PlasticityIntervention
 from plastic.core.modifier import OptimizerModifier
 from plastic.core.plugin import Plugin
 from plastic.core.probe import Probe
-from plastic.core.registry import Registry
+from plastic.core.recipes.registry import Registry
 from plastic.plugins import hooks as plugins
 from plastic.testing.noise import Noises
 from plastic.testing.plain import Plain

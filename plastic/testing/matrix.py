@@ -15,8 +15,8 @@ from attrs import frozen
 from plastic.core.errors import NothingToActOn, UsageError
 from plastic.core.plugin import Plugin
 from plastic.core.probe import Probe
-from plastic.core.recipe import Chosen
-from plastic.core.registry import Registry
+from plastic.core.recipes.recipe import Chosen
+from plastic.core.recipes.registry import Registry
 from plastic.testing.certificate import Outcome
 from plastic.testing.check import acting, staggered
 from plastic.testing.known import built_in

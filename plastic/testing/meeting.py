@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from plastic.core.errors import UsageError
-from plastic.core.recipe import Chosen
-from plastic.core.registry import Registry
+from plastic.core.recipes.recipe import Chosen
+from plastic.core.recipes.registry import Registry
 from plastic.testing.certificate import Outcome
 from plastic.testing.compare import differences
 from plastic.testing.examination import CHECKPOINT

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from plastic.core.agent import Act, Agent, Site
-from plastic.core.learner import Knobs, Learner
+from plastic.core.learning.learner import Knobs, Learner
 from plastic.core.objective import Objective
 from plastic.core.streams import generator
 

@@ -9,9 +9,9 @@ import torch
 from attrs import frozen
 from torch import nn
 
-from plastic.core.learner import Learner
+from plastic.core.learning.learner import Learner
+from plastic.core.learning.plugin_state import plugin_state
 from plastic.core.plugin import Change
-from plastic.core.plugin_state import plugin_state
 from plastic.testing.compare import copied, differences, same
 from plastic.testing.trial import Trial
 

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from plastic.core import options
 from plastic.core.agent import Agent
-from plastic.core.assemble import assemble
-from plastic.core.recipe import Chosen, Recipe
-from plastic.core.registry import Registry
+from plastic.core.recipes import options
+from plastic.core.recipes.assemble import assemble
+from plastic.core.recipes.recipe import Chosen, Recipe
+from plastic.core.recipes.registry import Registry
 from plastic.testing.fed import Fed
 from plastic.testing.known import built_in
 from plastic.testing.noise import FRAMES

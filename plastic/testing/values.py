@@ -9,9 +9,9 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import attrs
 
-from plastic.core import options
 from plastic.core.errors import UsageError
 from plastic.core.plugin import Plugin
+from plastic.core.recipes import options
 from plastic.core.schedule import Always, At, Every, Never, Schedule
 
 PARTS = ("encoder", "head", "trunk", "not-encoder", "whole", "1", "3", "5", "head.*.2")  # of the trials' networks

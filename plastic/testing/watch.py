@@ -11,10 +11,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from plastic.core.edits import Edit
 from plastic.core.errors import UsageError
 from plastic.core.intervention import PlasticityIntervention
-from plastic.core.learner import Learner
+from plastic.core.learning.learner import Learner
 from plastic.core.plugin import Change, Plugin
-from plastic.core.recipe import Chosen
-from plastic.core.registry import Registry
+from plastic.core.recipes.recipe import Chosen
+from plastic.core.recipes.registry import Registry
 from plastic.testing.compare import copied, differences, same
 from plastic.testing.invariants import faults
 from plastic.testing.state import State, random_streams, story

@@ -3,9 +3,9 @@
 import pytest
 
 from plastic.core.agent import Agent
-from plastic.core.assemble import assemble
-from plastic.core.recipe import Recipe
-from plastic.core.registry import Registry
+from plastic.core.recipes.assemble import assemble
+from plastic.core.recipes.recipe import Recipe
+from plastic.core.recipes.registry import Registry
 
 REGISTRY = Registry().load()
 AGENTS: dict[str, type[Agent]] = {name: REGISTRY.find("agent", name) for name in ("rainbow", "sac", "drqv2")}

@@ -6,8 +6,8 @@ from attrs import frozen
 
 from plastic.bench.costs import BARE, Costs, measure
 from plastic.core.intervention import PlasticityIntervention
-from plastic.core.recipe import Chosen, Recipe
-from plastic.core.registry import Registry
+from plastic.core.recipes.recipe import Chosen, Recipe
+from plastic.core.recipes.registry import Registry
 from plastic.core.schedule import At, Every, Schedule
 from plastic.core.subject import Subject
 

@@ -18,9 +18,9 @@ from plastic.bench import turns
 from plastic.bench.play import Play
 from plastic.bench.workload import Workload
 from plastic.core.errors import UsageError
-from plastic.core.programs import Programs
-from plastic.core.recipe import Chosen, Recipe
-from plastic.core.registry import Registry
+from plastic.core.recipes.recipe import Chosen, Recipe
+from plastic.core.recipes.registry import Registry
+from plastic.core.recording.programs import Programs
 from tests.benchmarks.gpu import __main__ as record
 from tests.benchmarks.gpu import in_time, measured, without_installing
 from tests.benchmarks.gpu.page import limits, page
@@ -244,11 +244,11 @@ def test_the_package_is_found_where_nothing_can_be_installed(tmp_path: Path) -> 
 def test_the_tests_for_a_gpu_are_counted(tmp_path: Path) -> None:
     (tmp_path / "tests.xml").write_text(
         '<testsuites><testsuite tests="4" failures="1" errors="0" skipped="1">'
-        '<testcase classname="tests.core.test_capture" name="test_resume"><failure message="not equal"/></testcase>'
-        '<testcase classname="tests.core.test_capture" name="test_reset"/></testsuite></testsuites>'
+        '<testcase classname="tests.test_capture" name="test_resume"><failure message="not equal"/></testcase>'
+        '<testcase classname="tests.test_capture" name="test_reset"/></testsuite></testsuites>'
     )
     found = record._tested(tmp_path / "tests.xml", "")
-    assert found["tests.core.test_capture.test_resume"] == {"failed": "not equal"}
+    assert found["tests.test_capture.test_resume"] == {"failed": "not equal"}
     assert record._outcome_of_tests(found) == "2 passed, 1 skipped"
 
 

@@ -9,9 +9,9 @@ from plastic.bench import kernels as kernels_module
 from plastic.bench.kernels import busy, dispatched, gpu_spans, idle, operations, trace
 from plastic.bench.play import random_play
 from plastic.bench.workload import Workload
-from plastic.core.assemble import assemble
-from plastic.core.recipe import Chosen, Recipe
-from plastic.core.registry import Registry
+from plastic.core.recipes.assemble import assemble
+from plastic.core.recipes.recipe import Chosen, Recipe
+from plastic.core.recipes.registry import Registry
 
 
 def event(cat: str, ts: float, dur: float, name: str = "aten::mm", tid: int = 1) -> dict[str, Any]:

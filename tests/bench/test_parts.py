@@ -3,12 +3,12 @@ import torch
 from plastic.bench.parts import AUGMENT, BATCH, COPIES, LOSSES, OPTIMIZER, PARTS, PLUGINS, parts
 from plastic.bench.play import random_play
 from plastic.bench.workload import Workload
-from plastic.core.assemble import assemble
-from plastic.core.learner import Learner
-from plastic.core.programs import Programs
-from plastic.core.recipe import Chosen, Recipe
-from plastic.core.registry import Registry
-from plastic.core.update import Evaluation
+from plastic.core.learning.learner import Learner
+from plastic.core.learning.update import Evaluation
+from plastic.core.recipes.assemble import assemble
+from plastic.core.recipes.recipe import Chosen, Recipe
+from plastic.core.recipes.registry import Registry
+from plastic.core.recording.programs import Programs
 from plastic.plugins.modifiers.sam import SAM
 from plastic.plugins.modifiers.swa import SWA
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from plastic.bench.peak import Peak
-from plastic.core.cuda_graphs import CudaGraphs
+from plastic.core.recording.cuda_graphs import CudaGraphs
 
 
 def test_on_a_cpu_nothing_is_counted() -> None:

@@ -3,9 +3,9 @@ import torch
 
 from plastic.bench.play import random_play
 from plastic.bench.workload import Workload
-from plastic.core.assemble import assemble
-from plastic.core.recipe import Recipe
-from plastic.core.registry import Registry
+from plastic.core.recipes.assemble import assemble
+from plastic.core.recipes.recipe import Recipe
+from plastic.core.recipes.registry import Registry
 
 
 def test_a_workload_learns_as_a_run_does() -> None:

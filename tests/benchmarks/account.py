@@ -31,9 +31,9 @@ from torch.utils.flop_counter import flop_registry
 from plastic.bench.play import random_play
 from plastic.bench.turns import Quartiles
 from plastic.bench.workload import Workload
-from plastic.core.assemble import assemble
-from plastic.core.recipe import Chosen, Recipe
-from plastic.core.registry import Registry
+from plastic.core.recipes.assemble import assemble
+from plastic.core.recipes.recipe import Chosen, Recipe
+from plastic.core.recipes.registry import Registry
 
 ROUNDS = 60
 UPDATES = 4  # a round

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from plastic.agents.rainbow.rainbow import Rainbow
 from plastic.agents.replay import Replay
 from plastic.core.agent import Site
-from plastic.core.learner import Learner
+from plastic.core.learning.learner import Learner
 from plastic.core.plugin import Plugin
 from plastic.core.schedule import Clock, Counts
 

@@ -11,8 +11,8 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from plastic.bench.costs import Costs, measure
 from plastic.core.errors import NothingToActOn
-from plastic.core.recipe import Chosen, Recipe
-from plastic.core.registry import Registry
+from plastic.core.recipes.recipe import Chosen, Recipe
+from plastic.core.recipes.registry import Registry
 from tests.benchmarks.conftest import Report
 
 REGISTRY = Registry().load()

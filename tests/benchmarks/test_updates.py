@@ -14,11 +14,11 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from plastic.bench.play import Play, random_play
 from plastic.bench.workload import Workload
-from plastic.core.assemble import assemble
 from plastic.core.errors import NothingToActOn
 from plastic.core.probe import Probe
-from plastic.core.recipe import Chosen, Recipe
-from plastic.core.registry import Registry
+from plastic.core.recipes.assemble import assemble
+from plastic.core.recipes.recipe import Chosen, Recipe
+from plastic.core.recipes.registry import Registry
 from tests.benchmarks.test_plugins import at_defaults
 
 REGISTRY = Registry().load()

@@ -9,7 +9,7 @@ from attrs import evolve
 from plastic.cli import seeds
 from plastic.cli.at_once import Room, at_once, room
 from plastic.core.errors import UsageError
-from plastic.core.recipe import Recipe
+from plastic.core.recipes.recipe import Recipe
 
 GB = 10**9
 RAINBOW = 820_000_000  # bytes of a run on Atari: its replay, and networks
@@ -75,7 +75,7 @@ def test_a_gpu_is_asked_by_another_process(monkeypatch: pytest.MonkeyPatch) -> N
     def refuse(*_: Any) -> None:
         raise AssertionError("this process assembled it")
 
-    monkeypatch.setattr("plastic.core.assemble.assemble", refuse)
+    monkeypatch.setattr("plastic.core.recipes.assemble.assemble", refuse)
     with pytest.raises(UsageError, match=r"there is no cuda:99|no CUDA device is available here"):
         seeds._fitting(Recipe(env="CartPole-v1", device="cuda:99"))
 

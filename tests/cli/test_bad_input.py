@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from plastic.core import checkpoint
+from plastic.core.runs import checkpoint
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Plastic

@@ -7,8 +7,8 @@ from rich.console import Console
 from plastic.bench.costs import Costs, measure
 from plastic.bench.kernels import Dispatched, Kernels
 from plastic.cli.costs_table import costs_table
-from plastic.core.recipe import Chosen, Recipe
-from plastic.core.registry import Registry
+from plastic.core.recipes.recipe import Chosen, Recipe
+from plastic.core.recipes.registry import Registry
 
 
 def lines(costs: Costs) -> list[str]:

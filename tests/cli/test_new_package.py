@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from plastic.core.registry import Registry
+from plastic.core.recipes.registry import Registry
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Plastic

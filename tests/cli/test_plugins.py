@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from plastic.core.options import fields
-from plastic.core.registry import Registry
+from plastic.core.recipes.options import fields
+from plastic.core.recipes.registry import Registry
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Plastic

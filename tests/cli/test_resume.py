@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from plastic.core.folder_lock import FolderLock
-from plastic.core.run import Run
+from plastic.core.runs.folder_lock import FolderLock
+from plastic.core.runs.run import Run
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Plastic

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from plastic.core import recipe
-from plastic.core.recipe import Chosen
+from plastic.core.recipes import recipe
+from plastic.core.recipes.recipe import Chosen
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Plastic

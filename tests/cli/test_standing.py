@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from plastic.cli.standing import Standing
-from plastic.core.run_folder import Lines, RunFolder, dumps
+from plastic.core.runs.run_folder import Lines, RunFolder, dumps
 from plastic.core.schedule import Counts
 
 

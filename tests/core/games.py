@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from plastic.agents import hooks as agents
 from plastic.core.environment import Env, EnvFamily
 from plastic.core.hookspecs import hookimpl
-from plastic.core.registry import Registry
+from plastic.core.recipes.registry import Registry
 from plastic.core.validators import between
 from plastic.plugins import hooks as plugins
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from plastic.core.edits import Edit, Replace
 from plastic.core.intervention import PlasticityIntervention
 from plastic.core.layers import NoisyLinear
-from plastic.core.learner import Learner
+from plastic.core.learning.learner import Learner
 from plastic.core.modifier import MakeOptimizer
 from plastic.core.objective import Objective
 from plastic.core.plugin import Plugin

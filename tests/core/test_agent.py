@@ -16,18 +16,18 @@ from torch import Tensor, nn
 from plastic.core.agent import Act, Agent, Observations, Preset, Site
 from plastic.core.edits import Edit
 from plastic.core.intervention import PlasticityIntervention
-from plastic.core.learner import Knobs, Learner
+from plastic.core.learning.learner import Knobs, Learner
 from plastic.core.objective import Objective
 from plastic.core.plugin import Plugin
 from plastic.core.probe import Probe
-from plastic.core.recipe import Chosen, Recipe
-from plastic.core.run_folder import read_metrics
+from plastic.core.recipes.recipe import Chosen, Recipe
+from plastic.core.runs.run_folder import read_metrics
 from plastic.core.schedule import Always, Clock, Schedule
 from plastic.core.streams import generator
 from plastic.core.subject import Subject
 from plastic.plugins.interventions.plasticity_injection import Injected
 from plastic.testing.invariants import faults
-from tests.core.test_run import Stopping, outcome, start, take_up
+from tests.core.runs.test_run import Stopping, outcome, start, take_up
 
 MEMORY = 200
 

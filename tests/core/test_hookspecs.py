@@ -6,8 +6,9 @@ from types import SimpleNamespace
 import pytest
 
 from plastic.agents.rainbow.rainbow import Rainbow
-from plastic.core import hookspecs, registry
-from plastic.core.registry import Kind, Registry
+from plastic.core import hookspecs
+from plastic.core.recipes import registry
+from plastic.core.recipes.registry import Kind, Registry
 from plastic.plugins.interventions.reset import Reset
 from plastic.plugins.modifiers.sam import SAM
 from plastic.plugins.probes.weight_norm import WeightNorm

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from plastic.core.errors import NothingToActOn
-from plastic.core.learner import Learner
+from plastic.core.learning.learner import Learner
 from plastic.core.plugin import NEEDS
 from plastic.core.schedule import Clock, Every
 from plastic.core.subject import Subject

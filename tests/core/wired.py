@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from plastic.core.layers import EnsembleLinear, Entries
-from plastic.core.wires import Wires
-from plastic.core.wiring import wiring
+from plastic.core.units.wires import Wires
+from plastic.core.units.wiring import wiring
 from plastic.plugins.interventions.crelu import ConcatenatedReLU
 from plastic.plugins.interventions.plasticity_injection import PlasticityInjection
 from tests.core.layers.critics import Actor, Critic, pair

@@ -16,9 +16,9 @@ from gymnasium.utils import seeding
 from gymnasium.wrappers import AtariPreprocessing, FrameStackObservation
 from numpy.typing import NDArray
 
-from plastic.core import options
 from plastic.core.environment import Env
 from plastic.core.errors import UsageError
+from plastic.core.recipes import options
 from plastic.envs.atari import Atari, AtariGame
 from plastic.envs.atari_scores import ATARI_100K
 from plastic.envs.resize import Bilinear

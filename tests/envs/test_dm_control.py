@@ -10,9 +10,9 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 from numpy.typing import NDArray
 
-from plastic.core import options
 from plastic.core.environment import Env
 from plastic.core.errors import RunError, UsageError
+from plastic.core.recipes import options
 from plastic.envs.dm_control import ControlTask, DmControl, grey
 from plastic.envs.dm_control_tasks import DMC_M, TASKS
 from tests.envs.apart import run

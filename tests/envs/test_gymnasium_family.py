@@ -12,10 +12,10 @@ import pytest
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from plastic.core import options
 from plastic.core.agent import observations_of
 from plastic.core.environment import Env
 from plastic.core.errors import UsageError
+from plastic.core.recipes import options
 from plastic.envs.gymnasium_family import Gymnasium
 
 

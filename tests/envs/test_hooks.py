@@ -1,4 +1,4 @@
-from plastic.core.registry import Registry
+from plastic.core.recipes.registry import Registry
 from plastic.envs import hooks
 from plastic.envs.atari import Atari
 from plastic.envs.dm_control import DmControl

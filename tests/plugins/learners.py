@@ -12,7 +12,7 @@ from plastic.agents.rainbow.loss import RainbowLoss
 from plastic.agents.rainbow.networks import Head, Network, image_encoder, noisy
 from plastic.agents.replay import Batch, Replay
 from plastic.core.layers.noisy import noises
-from plastic.core.learner import Learner
+from plastic.core.learning.learner import Learner
 from plastic.core.modifier import MakeOptimizer
 from plastic.core.objective import Objective
 from plastic.core.plugin import Plugin

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from plastic.core.intervention import PlasticityIntervention
-from plastic.core.learner import Learner
+from plastic.core.learning.learner import Learner
 from plastic.core.plugin import Plugin
 from plastic.core.schedule import Clock, Counts
-from plastic.core.wires import Wires
-from plastic.core.wiring import wiring
+from plastic.core.units.wires import Wires
+from plastic.core.units.wiring import wiring
 from tests.core.layers.critics import Critic
 from tests.plugins.learners import ADAM, learner_of, moments, parameters, rainbow, train
 from tests.plugins.probes.critics import Zero

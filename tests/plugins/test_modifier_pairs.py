@@ -15,12 +15,12 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from plastic.core.addressing import Addressed, refuse_conflicts
 from plastic.core.errors import UsageError
-from plastic.core.learner import Learner
+from plastic.core.learning.learner import Learner
+from plastic.core.learning.plugin_state import plugin_state
 from plastic.core.modifier import OptimizerModifier
 from plastic.core.plugin import Plugin
-from plastic.core.plugin_state import plugin_state
+from plastic.core.recipes.addressing import Addressed, refuse_conflicts
 from plastic.core.schedule import Always, At, Every
 from plastic.plugins.hooks import plastic_modifiers
 from plastic.plugins.interventions.optimizer_reset import OptimizerReset

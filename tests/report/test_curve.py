@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
 from plastic.core.errors import RunError
-from plastic.core.run_folder import Lines, RunFolder, dumps
+from plastic.core.runs.run_folder import Lines, RunFolder, dumps
 from plastic.report.curve import Curve, draw, running_mean
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from plastic.core.errors import UsageError
-from plastic.core.run_folder import RunFolder
+from plastic.core.runs.run_folder import RunFolder
 from plastic.report.wandb import WandB
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from plastic.core.learner import Learner
+from plastic.core.learning.learner import Learner
 from plastic.testing.invariants import faults
 from tests.core.stubs import Net, Widen, learner_with, noisy_net, train
 

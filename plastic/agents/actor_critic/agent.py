@@ -18,10 +18,10 @@ from plastic.agents.encoders import features_of
 from plastic.agents.off_policy import OffPolicy
 from plastic.core.agent import Act, Site
 from plastic.core.evaluating import evaluating
-from plastic.core.inert import only_for
 from plastic.core.layers import Initialiser
-from plastic.core.learner import Learner
+from plastic.core.learning.learner import Learner
 from plastic.core.objective import Objective
+from plastic.core.recipes.inert import only_for
 from plastic.core.validators import between
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from plastic.agents.actor_critic.batches import Drawn, Seen, drawn
 from plastic.agents.replay import Batch, Replay
-from plastic.core.learner import Knobs
+from plastic.core.learning.learner import Knobs
 from plastic.core.objective import Objective
 
 Network = Callable[[], Any]  # of another learner, as it is by now

@@ -11,9 +11,9 @@ from plastic.agents.actor_critic.agent import ActorCritic
 from plastic.agents.actor_critic.networks import Encoder
 from plastic.agents.drqv2.losses import ActorLoss, CriticLoss
 from plastic.agents.drqv2.presets import DEFAULTS, PRESETS, TASKS
-from plastic.core.inert import only_for
 from plastic.core.layers import Initialiser, Orthogonal
-from plastic.core.learner import Learner
+from plastic.core.learning.learner import Learner
+from plastic.core.recipes.inert import only_for
 from plastic.core.validators import between
 
 

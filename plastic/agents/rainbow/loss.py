@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from plastic.agents.augmentation import augment, to_float
 from plastic.agents.rainbow.c51 import cross_entropy, expected, project
 from plastic.agents.replay import Batch, Replay
-from plastic.core.learner import Knobs
+from plastic.core.learning.learner import Knobs
 from plastic.core.objective import Objective
 
 

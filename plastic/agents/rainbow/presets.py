@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from plastic.core.agent import Observations, Preset
-from plastic.core.recipe import Chosen
+from plastic.core.recipes.recipe import Chosen
 
 # PLASTIC's code reruns the whole loss in SAM's second pass, so all three are drawn anew there
 _SAM = {"rho": 0.1, "redraw": "noise+augmentation+target", "priority": "perturbed"}

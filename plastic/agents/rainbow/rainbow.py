@@ -18,12 +18,12 @@ from plastic.agents.rainbow import networks
 from plastic.agents.rainbow.c51 import atoms, expected
 from plastic.agents.rainbow.loss import RainbowLoss
 from plastic.agents.rainbow.presets import DEFAULTS, PRESETS
-from plastic.core.adam import Adam
 from plastic.core.agent import Act, Site
 from plastic.core.errors import UsageError
 from plastic.core.evaluating import evaluating
-from plastic.core.inert import only_for, unless
+from plastic.core.learning.adam import Adam
 from plastic.core.modifier import MakeOptimizer
+from plastic.core.recipes.inert import only_for, unless
 from plastic.core.validators import between
 
 _positive = between(0, above=True)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from plastic.core.agent import Observations, Preset, TaskValues
-from plastic.core.recipe import Chosen
+from plastic.core.recipes.recipe import Chosen
 
 _PIXELS: Mapping[str, Mapping[str, Any]] = {"dm_control": {"pixels": True, "size": 64, "grey": True}}
 _DRQ: Mapping[str, Any] = {

@@ -12,7 +12,7 @@ from plastic.agents.sac import squashed
 from plastic.agents.sac.losses import ActorLoss, CriticLoss, Temperature, TemperatureLoss
 from plastic.agents.sac.presets import DEFAULTS, PRESETS, TASKS
 from plastic.core.layers import FanInUniform, Initialiser, Orthogonal
-from plastic.core.learner import Learner
+from plastic.core.learning.learner import Learner
 from plastic.core.validators import between
 
 

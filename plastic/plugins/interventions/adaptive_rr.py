@@ -6,13 +6,13 @@ from typing import Any
 from attrs import Attribute, define, field
 from torch import Tensor, nn
 
-from plastic.core.active_fraction import active_fraction, can_be_counted
 from plastic.core.edits import Edit, Tune
 from plastic.core.errors import NothingToActOn
 from plastic.core.intervention import Lag, PlasticityIntervention
 from plastic.core.plugin import example
 from plastic.core.schedule import Clock, Every, Schedule
 from plastic.core.subject import Subject
+from plastic.core.units.active_fraction import active_fraction, can_be_counted
 from plastic.core.validators import between
 
 

@@ -7,18 +7,18 @@ import torch
 from attrs import define, field, validators
 from torch import Tensor, nn
 
-from plastic.core.activations import activations
 from plastic.core.edits import Edit, Overwrite
 from plastic.core.intervention import Lag, PlasticityIntervention
 from plastic.core.layers import members
 from plastic.core.plugin import LIVE, example
-from plastic.core.recycling import recycled
 from plastic.core.schedule import Every, Schedule
 from plastic.core.subject import Subject
-from plastic.core.unit_numbers import drawn_anew, layout, places, refitted
+from plastic.core.units.activations import activations
+from plastic.core.units.recycling import recycled
+from plastic.core.units.unit_numbers import drawn_anew, layout, places, refitted
+from plastic.core.units.wires import Wires, folded, mean_size, passed_on
+from plastic.core.units.wiring import hidden, wiring
 from plastic.core.validators import between
-from plastic.core.wires import Wires, folded, mean_size, passed_on
-from plastic.core.wiring import hidden, wiring
 
 _SOON = {"rate": 0.3, "maturity": 0}  # what it takes to see anything within a few updates
 

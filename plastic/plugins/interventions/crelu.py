@@ -3,9 +3,9 @@
 from attrs import frozen
 from torch import nn
 
-from plastic.core.activating import Style, rectified, widen
 from plastic.core.intervention import PlasticityIntervention
 from plastic.core.layers import CReLU, unit_axis
+from plastic.core.units.activating import Style, rectified, widen
 
 
 @frozen(eq=False)

@@ -8,7 +8,7 @@ from torch import nn
 from plastic.core.intervention import PlasticityIntervention
 from plastic.core.layers import Dropout as Mask
 from plastic.core.modules import put
-from plastic.core.selection import hidden_layers
+from plastic.core.units.selection import hidden_layers
 
 
 def _probability(instance: object, attribute: "Attribute[Any]", value: float) -> None:

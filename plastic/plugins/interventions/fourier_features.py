@@ -4,10 +4,10 @@ import torch
 from attrs import frozen
 from torch import Tensor, nn
 
-from plastic.core.activating import Style, rectified, widen
 from plastic.core.intervention import PlasticityIntervention
-from plastic.core.known_modules import is_activation
 from plastic.core.layers import can_be_off, expansion, unit_axis
+from plastic.core.units.activating import Style, rectified, widen
+from plastic.core.units.known_modules import is_activation
 
 
 class Fourier(nn.Module):

@@ -13,7 +13,7 @@ from plastic.core.intervention import Lag, PlasticityIntervention
 from plastic.core.layers import EnsembleLinear, expansion, members, silenced, statistics, width
 from plastic.core.modules import put
 from plastic.core.plugin import LIVE
-from plastic.core.unit_graph import Units, unit_graph
+from plastic.core.units.unit_graph import Units, unit_graph
 from plastic.core.validators import between
 
 

@@ -10,9 +10,9 @@ from torch.autograd.function import once_differentiable
 
 from plastic.core.errors import NothingToActOn
 from plastic.core.intervention import Lag, PlasticityIntervention
-from plastic.core.known_modules import NORMS
 from plastic.core.plugin import LIVE
-from plastic.core.selection import selects
+from plastic.core.units.known_modules import NORMS
+from plastic.core.units.selection import selects
 from plastic.core.validators import between
 
 

@@ -6,8 +6,8 @@ from torch import nn
 from plastic.core.errors import NothingToActOn
 from plastic.core.intervention import PlasticityIntervention
 from plastic.core.layers import NormAxes
-from plastic.core.normalising import normalise
-from plastic.core.selection import hidden_layers
+from plastic.core.units.normalising import normalise
+from plastic.core.units.selection import hidden_layers
 
 
 @frozen(eq=False)

@@ -11,12 +11,12 @@ from plastic.core.edits import Edit, Overwrite
 from plastic.core.errors import UsageError
 from plastic.core.intervention import Lag, PlasticityIntervention
 from plastic.core.layers import MemberNorm, NormAxes, members
-from plastic.core.normalising import normalise
 from plastic.core.plugin import LIVE
 from plastic.core.schedule import Every, Schedule
-from plastic.core.selection import hidden_layers, selects
 from plastic.core.subject import Subject
-from plastic.core.unit_graph import trainable, unit_graph
+from plastic.core.units.normalising import normalise
+from plastic.core.units.selection import hidden_layers, selects
+from plastic.core.units.unit_graph import trainable, unit_graph
 
 _EPS = 1e-12
 

@@ -8,12 +8,12 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.modules.conv import _ConvNd
 
-from plastic.core.gram import gram
 from plastic.core.intervention import Lag, PlasticityIntervention
 from plastic.core.layers import matrices
+from plastic.core.learning.gram import gram
 from plastic.core.plugin import LIVE
-from plastic.core.selection import hidden_layers
-from plastic.core.unit_graph import Units, trainable
+from plastic.core.units.selection import hidden_layers
+from plastic.core.units.unit_graph import Units, trainable
 from plastic.core.validators import between
 
 

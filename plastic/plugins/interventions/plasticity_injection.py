@@ -8,7 +8,6 @@ import torch
 from attrs import define, field
 from torch import Tensor, nn
 
-from plastic.core.active_fraction import active_fraction, can_be_counted
 from plastic.core.edits import Edit, Replace
 from plastic.core.errors import NothingToActOn, suggestion
 from plastic.core.intervention import Lag, PlasticityIntervention
@@ -16,8 +15,9 @@ from plastic.core.layers.noisy import noises
 from plastic.core.modules import reinitialised
 from plastic.core.plugin import LIVE, example
 from plastic.core.schedule import At, Schedule
-from plastic.core.selection import matching, selects
 from plastic.core.subject import Subject
+from plastic.core.units.active_fraction import active_fraction, can_be_counted
+from plastic.core.units.selection import matching, selects
 from plastic.core.validators import between
 
 

@@ -7,18 +7,18 @@ import torch
 from attrs import define, field
 from torch import Tensor, nn
 
-from plastic.core.activations import activations
 from plastic.core.edits import Edit, Overwrite
 from plastic.core.errors import NothingToActOn
 from plastic.core.intervention import PlasticityIntervention
 from plastic.core.layers import UnitMask, members, unit_axis, width
 from plastic.core.modules import put
 from plastic.core.schedule import Every, Schedule
-from plastic.core.selection import selects
 from plastic.core.subject import Subject
-from plastic.core.unit_numbers import drawn_anew, layout, refitted
+from plastic.core.units.activations import activations
+from plastic.core.units.selection import selects
+from plastic.core.units.unit_numbers import drawn_anew, layout, refitted
+from plastic.core.units.wiring import hidden
 from plastic.core.validators import between
-from plastic.core.wiring import hidden
 
 
 @define(eq=False)

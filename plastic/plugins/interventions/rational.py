@@ -6,11 +6,11 @@ import torch
 from attrs import frozen
 from torch import Tensor, nn
 
-from plastic.core.activating import rectified
 from plastic.core.intervention import PlasticityIntervention
-from plastic.core.known_modules import is_activation
 from plastic.core.layers import can_be_off, members
 from plastic.core.modules import put
+from plastic.core.units.activating import rectified
+from plastic.core.units.known_modules import is_activation
 
 # a leaky ReLU of slope 0.01, fitted between -3 and 3 (the official code's numbers): a_0 to a_5, b_1 to b_4
 _START = (

@@ -6,12 +6,12 @@ import torch
 from attrs import frozen
 from torch import Tensor, nn
 
-from plastic.core.activations import activations
 from plastic.core.layers import by_member
-from plastic.core.recycling import Recycling
 from plastic.core.subject import Subject
-from plastic.core.unit_scores import scores
-from plastic.core.wires import Wires, folded
+from plastic.core.units.activations import activations
+from plastic.core.units.recycling import Recycling
+from plastic.core.units.unit_scores import scores
+from plastic.core.units.wires import Wires, folded
 
 
 @frozen(eq=False)

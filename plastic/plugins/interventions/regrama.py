@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 from plastic.core.layers import by_unit, members
 from plastic.core.plugin import example
-from plastic.core.recycling import Recycling
 from plastic.core.subject import Subject
+from plastic.core.units.recycling import Recycling
+from plastic.core.units.wires import Wires, folded, mean_size
 from plastic.core.validators import between
-from plastic.core.wires import Wires, folded, mean_size
 
 
 @frozen(eq=False)

@@ -9,8 +9,8 @@ from torch import nn
 from plastic.core.edits import Edit, Forget, Overwrite
 from plastic.core.intervention import Lag, PlasticityIntervention
 from plastic.core.schedule import Every, Schedule
-from plastic.core.selection import matching
 from plastic.core.subject import Subject
+from plastic.core.units.selection import matching
 
 
 @frozen(eq=False)

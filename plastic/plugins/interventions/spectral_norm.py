@@ -5,10 +5,10 @@ from torch import nn
 
 from plastic.core.errors import NothingToActOn
 from plastic.core.intervention import PlasticityIntervention
-from plastic.core.known_modules import is_layer
 from plastic.core.layers import spectrally_normalised
-from plastic.core.selection import selects
-from plastic.core.unit_graph import unit_graph
+from plastic.core.units.known_modules import is_layer
+from plastic.core.units.selection import selects
+from plastic.core.units.unit_graph import unit_graph
 
 _ENCODER = "encoder"
 _BEHIND = "behind_encoder"

@@ -10,8 +10,8 @@ from plastic.core.errors import UsageError
 from plastic.core.intervention import PlasticityIntervention
 from plastic.core.layers import resized, width
 from plastic.core.modules import put
-from plastic.core.selection import hidden_layers
-from plastic.core.unit_graph import Units
+from plastic.core.units.selection import hidden_layers
+from plastic.core.units.unit_graph import Units
 from plastic.core.validators import between
 
 

@@ -11,7 +11,7 @@ from plastic.core.intervention import Lag
 from plastic.core.layers import members
 from plastic.core.modifier import Evaluate, Gradients, OptimizerModifier, Parameters
 from plastic.core.plugin import LIVE, example
-from plastic.core.selection import selects
+from plastic.core.units.selection import selects
 from plastic.core.validators import between
 
 _LIMITS = {"norm": 1.0, "value": 1.0, "adaptive": 0.01}

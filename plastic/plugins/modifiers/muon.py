@@ -9,12 +9,12 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from plastic.core.errors import NothingToActOn
-from plastic.core.gram import gram
 from plastic.core.layers import members
+from plastic.core.learning.gram import gram
 from plastic.core.modifier import MakeOptimizer, OptimizerModifier
 from plastic.core.plugin import LIVE
-from plastic.core.selection import selects
-from plastic.core.unit_graph import unit_graph
+from plastic.core.units.selection import selects
+from plastic.core.units.unit_graph import unit_graph
 from plastic.core.validators import between
 
 _MOMENTUM = "muon_momentum"  # a name of our own: SGD's `momentum_buffer` is a mean of another kind

@@ -12,7 +12,7 @@ from plastic.core.layers.noisy import RANDOM, noises
 from plastic.core.modifier import Draw, Evaluate, Gradients, OptimizerModifier, Parameters
 from plastic.core.plugin import Need
 from plastic.core.schedule import Always, Schedule
-from plastic.core.selection import selects
+from plastic.core.units.selection import selects
 from plastic.core.validators import between
 
 _ENCODER_GRAD = "encoder_grad"

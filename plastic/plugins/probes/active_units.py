@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from attrs import frozen
 from torch import Tensor, nn
 
-from plastic.core.active_fraction import active_units, can_be_counted
 from plastic.core.errors import NothingToActOn
-from plastic.core.pooling import by_module, counted, share
 from plastic.core.probe import Probe
 from plastic.core.schedule import Every, Schedule
 from plastic.core.subject import Subject
+from plastic.core.units.active_fraction import active_units, can_be_counted
+from plastic.core.units.pooling import by_module, counted, share
 
 
 @frozen(eq=False)

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from attrs import frozen
 from torch import Tensor
 
-from plastic.core.pooling import by_module, joint_norm
 from plastic.core.probe import Probe
 from plastic.core.schedule import Every, Schedule
 from plastic.core.subject import Subject
+from plastic.core.units.pooling import by_module, joint_norm
 
 
 @frozen(eq=False)

@@ -6,13 +6,13 @@ import torch
 from attrs import define, field
 from torch import Tensor
 
-from plastic.core.activations import activations
 from plastic.core.layers import by_member, expansion
 from plastic.core.probe import Probe
 from plastic.core.schedule import Every, Schedule
-from plastic.core.selection import module_of
 from plastic.core.subject import Subject
-from plastic.core.unit_scores import scores
+from plastic.core.units.activations import activations
+from plastic.core.units.selection import module_of
+from plastic.core.units.unit_scores import scores
 
 
 def _positive(instance: object, attribute: object, value: tuple[float, ...]) -> None:

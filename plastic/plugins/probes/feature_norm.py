@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from attrs import frozen
 from torch import Tensor
 
-from plastic.core.activations import features
 from plastic.core.probe import Probe
 from plastic.core.schedule import Every, Schedule
 from plastic.core.subject import Subject
+from plastic.core.units.activations import features
 
 
 @frozen(eq=False)

@@ -6,10 +6,10 @@ import torch
 from attrs import field, frozen
 from torch import Tensor
 
-from plastic.core.activations import features
 from plastic.core.probe import Probe
 from plastic.core.schedule import Every, Schedule
 from plastic.core.subject import Subject
+from plastic.core.units.activations import features
 from plastic.core.validators import between
 
 

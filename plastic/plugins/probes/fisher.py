@@ -8,11 +8,11 @@ from attrs import frozen
 from torch import Tensor, nn
 
 from plastic.core.layers import unscaled
-from plastic.core.per_sample import sample_gradients
-from plastic.core.pooling import by_module, total
+from plastic.core.learning.per_sample import sample_gradients
 from plastic.core.probe import Probe
 from plastic.core.schedule import Every, Schedule
 from plastic.core.subject import Subject
+from plastic.core.units.pooling import by_module, total
 
 
 @frozen(eq=False)

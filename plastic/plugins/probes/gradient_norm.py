@@ -6,10 +6,10 @@ import torch
 from attrs import frozen
 from torch import Tensor
 
-from plastic.core.pooling import by_module, counted, joint_norm, share
 from plastic.core.probe import Probe
 from plastic.core.schedule import Every, Schedule
 from plastic.core.subject import Subject
+from plastic.core.units.pooling import by_module, counted, joint_norm, share
 
 
 @frozen(eq=False)

@@ -5,13 +5,13 @@ from collections.abc import Iterator, Mapping
 from attrs import frozen
 from torch import Tensor, nn
 
-from plastic.core.activations import activations
 from plastic.core.errors import NothingToActOn
-from plastic.core.pooling import by_module, counted, share
 from plastic.core.probe import Probe
 from plastic.core.schedule import Every, Schedule
 from plastic.core.subject import Subject
-from plastic.core.unit_graph import trainable, unit_graph
+from plastic.core.units.activations import activations
+from plastic.core.units.pooling import by_module, counted, share
+from plastic.core.units.unit_graph import trainable, unit_graph
 
 
 @frozen(eq=False)

@@ -1,9 +1,9 @@
 """What a plugin declares to change changes, and nothing else does."""
 
 from plastic.core.errors import UsageError
-from plastic.core.options import fields
 from plastic.core.plugin import Change
 from plastic.core.probe import Probe
+from plastic.core.recipes.options import fields
 from plastic.testing.certificate import Law
 from plastic.testing.compare import differences, same
 from plastic.testing.examination import PLACES, Examination, bare

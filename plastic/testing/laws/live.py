@@ -1,7 +1,7 @@
 """No option is inert: some other value of it makes another run."""
 
 from plastic.core.errors import UsageError
-from plastic.core.options import fields
+from plastic.core.recipes.options import fields
 from plastic.testing.certificate import Law
 from plastic.testing.compare import differences
 from plastic.testing.examination import Examination

@@ -6,7 +6,7 @@ from typing import TypeVar
 import torch
 from attrs import define, field
 
-from plastic.core.capture import Recording
+from plastic.core.recording.capture import Recording
 from plastic.testing.certificate import Law
 from plastic.testing.devices import Devices
 from plastic.testing.examination import LENGTH, PLACES, Examination
@@ -43,7 +43,7 @@ class Following:
     device: torch.device = field(factory=lambda: torch.device("cpu"))
 
     def rehearse(self, work: Callable[[], Result]) -> Result:
-        """See `plastic.core.capture.Recorder`."""
+        """See `plastic.core.recording.capture.Recorder`."""
         self.devices.recorded = True
         try:
             return work()
@@ -51,7 +51,7 @@ class Following:
             self.devices.recorded = False
 
     def record(self, work: Callable[[], Result], generators: Iterable[torch.Generator]) -> Recording[Result]:
-        """See `plastic.core.capture.Recorder`."""
+        """See `plastic.core.recording.capture.Recorder`."""
         return Recording(lambda: self.rehearse(work), self.rehearse(work))
 
 

@@ -1,9 +1,9 @@
 """Updates that are recorded and replayed, as CUDA graphs are, are the updates."""
 
 from plastic.core.errors import UsageError
-from plastic.core.programs import Programs
-from plastic.core.recipe import Chosen
-from plastic.core.registry import Registry
+from plastic.core.recipes.recipe import Chosen
+from plastic.core.recipes.registry import Registry
+from plastic.core.recording.programs import Programs
 from plastic.testing.certificate import Law
 from plastic.testing.compare import differences
 from plastic.testing.examination import Examination

@@ -3,8 +3,8 @@
 import pickle
 from collections.abc import Sequence
 
-from plastic.core.recipe import Chosen
-from plastic.core.registry import Registry
+from plastic.core.recipes.recipe import Chosen
+from plastic.core.recipes.registry import Registry
 from plastic.testing.certificate import Law
 from plastic.testing.compare import differences, same
 from plastic.testing.examination import CHECKPOINT, LENGTH, PLACES, Examination

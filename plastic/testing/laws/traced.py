@@ -5,7 +5,7 @@ from warnings import catch_warnings, simplefilter
 
 import torch
 
-from plastic.core.learner import Learner
+from plastic.core.learning.learner import Learner
 from plastic.core.plugin import Plugin
 from plastic.core.streams import seeded
 from plastic.testing.certificate import Law

@@ -8,12 +8,12 @@ import numpy as np
 from attrs import frozen
 
 from plastic.agents import hooks as agents
-from plastic.core import options
-from plastic.core.assemble import Assembly, assemble
 from plastic.core.environment import Env, EnvFamily
 from plastic.core.hookspecs import hookimpl
-from plastic.core.recipe import Chosen, Recipe
-from plastic.core.registry import Registry
+from plastic.core.recipes import options
+from plastic.core.recipes.assemble import Assembly, assemble
+from plastic.core.recipes.recipe import Chosen, Recipe
+from plastic.core.recipes.registry import Registry
 from plastic.envs.dm_control import DmControl
 from plastic.plugins import hooks as plugins
 

@@ -16,7 +16,7 @@ from plastic.agents.drqv2.drqv2 import DrQv2
 from plastic.agents.replay import Batch
 from plastic.agents.sac.sac import SAC
 from plastic.core.agent import Site
-from plastic.core.learner import Learner
+from plastic.core.learning.learner import Learner
 from plastic.core.plugin import Plugin
 from plastic.core.schedule import Clock, Counts
 from plastic.testing.fed import Fed

@@ -7,8 +7,8 @@ import pytest
 
 from plastic.agents.drqv2.drqv2 import DrQv2
 from plastic.agents.drqv2.presets import DEFAULTS, PRESETS, TASKS
-from plastic.core import options
 from plastic.core.errors import UsageError
+from plastic.core.recipes import options
 from plastic.envs.dm_control_tasks import DMC_EASY, DMC_M
 from tests.agents.actor_critic.still_tasks import ACTIONS, assembled, chosen, of_environment, settings
 

@@ -12,13 +12,13 @@ from attrs import frozen
 
 from plastic.agents.rainbow.presets import DEFAULTS, PRESETS
 from plastic.agents.rainbow.rainbow import Rainbow
-from plastic.core import options
-from plastic.core.assemble import Assembly, assemble
 from plastic.core.environment import Env, EnvFamily
 from plastic.core.errors import UsageError
 from plastic.core.hookspecs import hookimpl
-from plastic.core.recipe import Recipe
-from plastic.core.registry import Registry
+from plastic.core.recipes import options
+from plastic.core.recipes.assemble import Assembly, assemble
+from plastic.core.recipes.recipe import Recipe
+from plastic.core.recipes.registry import Registry
 
 # Table 4 of Lee et al. (2023, arXiv:2306.10711), completed from the released code
 DRQ: Mapping[str, Any] = {

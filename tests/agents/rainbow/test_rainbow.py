@@ -14,18 +14,18 @@ from torch import Tensor, nn
 
 from plastic.agents.rainbow.rainbow import Rainbow
 from plastic.agents.replay import Batch, Replay
-from plastic.core import checkpoint
-from plastic.core.assemble import assemble
 from plastic.core.environment import Env, EnvFamily
 from plastic.core.errors import UsageError
 from plastic.core.hookspecs import hookimpl
 from plastic.core.intervention import PlasticityIntervention
 from plastic.core.layers.noisy import noises, silenced
 from plastic.core.plugin import Plugin
-from plastic.core.recipe import Chosen, Recipe
-from plastic.core.registry import Registry
-from plastic.core.run import Run
-from plastic.core.run_folder import RunFolder
+from plastic.core.recipes.assemble import assemble
+from plastic.core.recipes.recipe import Chosen, Recipe
+from plastic.core.recipes.registry import Registry
+from plastic.core.runs import checkpoint
+from plastic.core.runs.run import Run
+from plastic.core.runs.run_folder import RunFolder
 from plastic.core.schedule import At, Every
 from plastic.core.streams import generator
 from plastic.plugins.interventions.crelu import ConcatenatedReLU

@@ -10,10 +10,10 @@ from torch import Tensor
 from torch.func import functional_call
 
 from plastic.agents.sac.sac import SAC
-from plastic.core.addressing import learners_of
 from plastic.core.errors import UsageError
-from plastic.core.learner import Learner
+from plastic.core.learning.learner import Learner
 from plastic.core.plugin import Plugin
+from plastic.core.recipes.addressing import learners_of
 from plastic.core.schedule import At, Every
 from plastic.plugins.interventions.plasticity_injection import PlasticityInjection
 from plastic.plugins.interventions.reset import Reset

@@ -7,8 +7,8 @@ import pytest
 
 from plastic.agents.sac.presets import DEFAULTS, PRESETS, TASKS
 from plastic.agents.sac.sac import SAC
-from plastic.core import options
 from plastic.core.errors import UsageError
+from plastic.core.recipes import options
 from plastic.core.schedule import Every
 from plastic.envs.dm_control_tasks import DMC_EASY, DMC_M
 from tests.agents.actor_critic.still_tasks import ACTIONS, VALUES, assembled, chosen, of_environment, settings

@@ -26,10 +26,10 @@ from plastic.bench.peak import Peak
 from plastic.bench.play import Play, random_play
 from plastic.bench.turns import Quartiles, Timed, take_turns
 from plastic.bench.workload import Workload
-from plastic.core.assemble import assemble
-from plastic.core.recipe import Chosen, Recipe
-from plastic.core.registry import Registry
-from plastic.core.run_folder import read_timing
+from plastic.core.recipes.assemble import assemble
+from plastic.core.recipes.recipe import Chosen, Recipe
+from plastic.core.recipes.registry import Registry
+from plastic.core.runs.run_folder import read_timing
 
 STRETCH = 20  # updates one behind the other, with a wait at the end alone
 WARMED = 3  # times each is done before it is timed: the first is carried out, the second recorded

@@ -30,7 +30,7 @@ OURS: dict[str, Any] = {
 
 def plastic(task: str, seed: int, steps: int) -> list[float]:
     """Scores of the games after training."""
-    from plastic.core.recipe import Recipe
+    from plastic.core.recipes.recipe import Recipe
     from plastic.running import run
 
     with tempfile.TemporaryDirectory() as folder:

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from plastic.core.errors import UsageError
-from plastic.core.known_modules import is_layer
 from plastic.core.layers import (
     Conv2d,
     EnsembleLinear,
@@ -25,6 +24,7 @@ from plastic.core.layers import (
     width,
 )
 from plastic.core.layers.spectral_norm import _Divided
+from plastic.core.units.known_modules import is_layer
 from tests.core.layers.critics import RELU
 
 MAKES: dict[str, Callable[[], nn.Module]] = {

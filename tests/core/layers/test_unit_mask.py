@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from plastic.core.layers import EnsembleLinear, UnitMask, unit_axis, width
-from plastic.core.unit_graph import unit_graph
+from plastic.core.units.unit_graph import unit_graph
 
 
 @pytest.mark.parametrize("layer", [nn.Linear(2, 3), nn.Conv2d(2, 3, 1), nn.Conv1d(2, 3, 1)])

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from plastic.core import options
 from plastic.core.errors import NothingToActOn, UsageError
-from plastic.core.learner import Learner
+from plastic.core.learning.learner import Learner
+from plastic.core.recipes import options
 from plastic.core.schedule import Clock, Every
 from plastic.core.subject import Subject
 from plastic.plugins.interventions import adaptive_rr as module

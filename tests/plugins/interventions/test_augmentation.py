@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from plastic.core import options
 from plastic.core.errors import NothingToActOn, UsageError
-from plastic.core.learner import Learner
+from plastic.core.learning.learner import Learner
+from plastic.core.recipes import options
 from plastic.core.schedule import At
 from plastic.plugins.interventions.augmentation import Augmentation
 from tests.plugins.learners import Recorded, batch, differences, rainbow, state

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from plastic.core.errors import NothingToActOn, UsageError
-from plastic.core.learner import Learner
-from plastic.core.options import build
-from plastic.core.plugin_state import plugin_state
+from plastic.core.learning.learner import Learner
+from plastic.core.learning.plugin_state import plugin_state
+from plastic.core.recipes.options import build
 from plastic.core.schedule import At, Every, Never
-from plastic.core.unit_numbers import places
+from plastic.core.units.unit_numbers import places
 from plastic.plugins.interventions.continual_backprop import ContinualBackprop
 from plastic.plugins.interventions.crelu import ConcatenatedReLU
 from plastic.plugins.interventions.layer_norm import LayerNorm

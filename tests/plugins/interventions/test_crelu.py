@@ -7,13 +7,13 @@ import pytest
 import torch
 from torch import nn
 
-from plastic.core.addressing import Addressed, refuse_conflicts
 from plastic.core.errors import NothingToActOn, UsageError
 from plastic.core.layers import Conv2d, CReLU, EnsembleLinear, Linear, NoisyLinear
 from plastic.core.layers.resize import width
 from plastic.core.modules import put
+from plastic.core.recipes.addressing import Addressed, refuse_conflicts
 from plastic.core.schedule import Always
-from plastic.core.unit_graph import unit_graph
+from plastic.core.units.unit_graph import unit_graph
 from plastic.plugins.interventions.crelu import ConcatenatedReLU
 from plastic.plugins.probes.active_units import ActiveUnits
 from tests.core.layers.critics import RELU, Actor, Critic, member, pair

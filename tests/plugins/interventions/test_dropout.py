@@ -13,13 +13,13 @@ from plastic.core.errors import NothingToActOn
 from plastic.core.intervention import PlasticityIntervention
 from plastic.core.layers import Dropout as Mask
 from plastic.core.layers.dropout import masks
-from plastic.core.learner import Learner
-from plastic.core.mask_streams import MaskStreams
-from plastic.core.options import build
-from plastic.core.recipe import Chosen
+from plastic.core.learning.learner import Learner
+from plastic.core.learning.mask_streams import MaskStreams
+from plastic.core.recipes.options import build
+from plastic.core.recipes.recipe import Chosen
 from plastic.core.schedule import Always
 from plastic.core.subject import Subject
-from plastic.core.unit_graph import unit_graph
+from plastic.core.units.unit_graph import unit_graph
 from plastic.plugins.interventions.crelu import ConcatenatedReLU
 from plastic.plugins.interventions.dropout import Dropout
 from plastic.plugins.interventions.layer_norm import LayerNorm

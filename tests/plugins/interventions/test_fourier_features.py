@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from plastic.core.addressing import Addressed, refuse_conflicts
 from plastic.core.errors import NothingToActOn, UsageError
 from plastic.core.layers.resize import width
+from plastic.core.recipes.addressing import Addressed, refuse_conflicts
 from plastic.core.schedule import Always
-from plastic.core.unit_graph import unit_graph
+from plastic.core.units.unit_graph import unit_graph
 from plastic.plugins.interventions.crelu import ConcatenatedReLU
 from plastic.plugins.interventions.fourier_features import Fourier, FourierFeatures
 from plastic.plugins.probes.active_units import ActiveUnits

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from plastic.core.errors import NothingToActOn
-from plastic.core.learner import Learner
+from plastic.core.learning.learner import Learner
 from plastic.core.schedule import Always, At
-from plastic.core.unit_graph import unit_graph
+from plastic.core.units.unit_graph import unit_graph
 from plastic.plugins.interventions.crelu import ConcatenatedReLU
 from plastic.plugins.interventions.dropout import Dropout
 from plastic.plugins.interventions.infer import InFeR, Predicting

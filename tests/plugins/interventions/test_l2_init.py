@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from plastic.core.errors import NothingToActOn
-from plastic.core.learner import Learner
+from plastic.core.learning.learner import Learner
 from plastic.core.schedule import At
 from plastic.plugins.interventions.l2_init import L2Init, _Apart
 from plastic.plugins.interventions.layer_norm import LayerNorm

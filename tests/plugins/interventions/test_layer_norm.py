@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from plastic.core.addressing import Addressed, refuse_conflicts
 from plastic.core.errors import NothingToActOn, UsageError
 from plastic.core.layers import ChannelNorm, CReLU, FactorisedNoise, MemberNorm
-from plastic.core.unit_graph import unit_graph
+from plastic.core.recipes.addressing import Addressed, refuse_conflicts
+from plastic.core.units.unit_graph import unit_graph
 from plastic.plugins.interventions.crelu import ConcatenatedReLU
 from plastic.plugins.interventions.layer_norm import LayerNorm
 from tests.core.layers.critics import Actor, Critic, pair

@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from plastic.core.addressing import Addressed, refuse_conflicts
 from plastic.core.errors import NothingToActOn, UsageError
 from plastic.core.layers import CReLU, MemberNorm
-from plastic.core.learner import Learner
+from plastic.core.learning.learner import Learner
+from plastic.core.recipes.addressing import Addressed, refuse_conflicts
 from plastic.core.schedule import Always, At, Every
-from plastic.core.unit_graph import unit_graph
+from plastic.core.units.unit_graph import unit_graph
 from plastic.plugins.interventions.continual_backprop import ContinualBackprop
 from plastic.plugins.interventions.crelu import ConcatenatedReLU
 from plastic.plugins.interventions.l2_init import L2Init

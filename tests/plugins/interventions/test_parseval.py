@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from plastic.core.errors import NothingToActOn
 from plastic.core.layers import EnsembleLinear, matrices
-from plastic.core.learner import Learner
+from plastic.core.learning.learner import Learner
 from plastic.core.schedule import At
 from plastic.plugins.interventions.parseval import Parseval, _Apart
 from plastic.plugins.interventions.plasticity_injection import PlasticityInjection

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from plastic.core.errors import UsageError
 from plastic.core.layers.noisy import noises
-from plastic.core.learner import Learner
-from plastic.core.options import build
+from plastic.core.learning.learner import Learner
+from plastic.core.recipes.options import build
 from plastic.core.schedule import Always, At, Every, Never
 from plastic.plugins.interventions.plasticity_injection import Injected, PlasticityInjection
 from plastic.plugins.interventions.reset import Reset

@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from plastic.core.activations import activations
 from plastic.core.errors import NothingToActOn, UsageError
 from plastic.core.layers import UnitMask
-from plastic.core.learner import Learner
-from plastic.core.options import build
-from plastic.core.plugin_state import plugin_state
+from plastic.core.learning.learner import Learner
+from plastic.core.learning.plugin_state import plugin_state
+from plastic.core.recipes.options import build
 from plastic.core.schedule import At, Every, Never
+from plastic.core.units.activations import activations
 from plastic.plugins.interventions.crelu import ConcatenatedReLU
 from plastic.plugins.interventions.layer_norm import LayerNorm
 from plastic.plugins.interventions.plasticity_injection import PlasticityInjection

@@ -7,10 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from plastic.core.addressing import Addressed, refuse_conflicts
 from plastic.core.errors import NothingToActOn, UsageError
+from plastic.core.recipes.addressing import Addressed, refuse_conflicts
 from plastic.core.schedule import Always, At
-from plastic.core.unit_graph import unit_graph
+from plastic.core.units.unit_graph import unit_graph
 from plastic.plugins.interventions.crelu import ConcatenatedReLU
 from plastic.plugins.interventions.plasticity_injection import PlasticityInjection
 from plastic.plugins.interventions.rational import _START, Rational, RationalActivation

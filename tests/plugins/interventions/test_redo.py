@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch import nn
 
-from plastic.core.activations import activations
 from plastic.core.edits import Overwrite
 from plastic.core.errors import NothingToActOn, UsageError
-from plastic.core.learner import Learner
-from plastic.core.options import build
+from plastic.core.learning.learner import Learner
+from plastic.core.recipes.options import build
 from plastic.core.schedule import Always, At, Every, Never
+from plastic.core.units.activations import activations
 from plastic.plugins.interventions.crelu import ConcatenatedReLU
 from plastic.plugins.interventions.layer_norm import LayerNorm
 from plastic.plugins.interventions.plasticity_injection import PlasticityInjection

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from plastic.core.errors import NothingToActOn, UsageError
-from plastic.core.learner import Learner
-from plastic.core.options import build
+from plastic.core.learning.learner import Learner
+from plastic.core.recipes.options import build
 from plastic.core.schedule import At, Every, Never
 from plastic.plugins.interventions.crelu import ConcatenatedReLU
 from plastic.plugins.interventions.layer_norm import LayerNorm

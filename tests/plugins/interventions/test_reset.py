@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from plastic.core.errors import UsageError
-from plastic.core.learner import Learner
+from plastic.core.learning.learner import Learner
 from plastic.core.schedule import At, Clock, Counts, Every, Never
 from plastic.core.streams import derive
 from plastic.plugins.interventions.layer_norm import LayerNorm

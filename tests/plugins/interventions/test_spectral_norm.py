@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from plastic.core.errors import NothingToActOn
 from plastic.core.layers import SpectralNorm as Normalised
 from plastic.core.layers import matrices
-from plastic.core.learner import Learner
+from plastic.core.learning.learner import Learner
 from plastic.core.schedule import At
 from plastic.plugins.interventions.plasticity_injection import PlasticityInjection
 from plastic.plugins.interventions.reset import Reset

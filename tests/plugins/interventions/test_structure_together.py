@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from plastic.core.learner import Learner
-from plastic.core.options import build
+from plastic.core.learning.learner import Learner
 from plastic.core.plugin import Plugin
-from plastic.core.recipe import Chosen
+from plastic.core.recipes.options import build
+from plastic.core.recipes.recipe import Chosen
 from plastic.testing.compare import differences, same
 from plastic.testing.invariants import faults
 from plastic.testing.known import built_in

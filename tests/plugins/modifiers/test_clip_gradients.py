@@ -10,10 +10,10 @@ from torch.linalg import vector_norm
 
 from plastic.core.edits import Replace
 from plastic.core.errors import NothingToActOn, UsageError
-from plastic.core.learner import Learner
+from plastic.core.learning.learner import Learner
 from plastic.core.modifier import Evaluate, Gradients, OptimizerModifier, Parameters
-from plastic.core.options import build
 from plastic.core.plugin import Plugin
+from plastic.core.recipes.options import build
 from plastic.core.schedule import Clock
 from plastic.plugins.interventions.plasticity_injection import PlasticityInjection
 from plastic.plugins.modifiers.clip_gradients import ClipGradients

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from plastic.agents.rainbow.rainbow import Rainbow
-from plastic.core.addressing import Addressed, refuse_conflicts
 from plastic.core.agent import Site
 from plastic.core.errors import UsageError
-from plastic.core.learner import Learner
-from plastic.core.options import build
+from plastic.core.learning.learner import Learner
 from plastic.core.plugin import Plugin
+from plastic.core.recipes.addressing import Addressed, refuse_conflicts
+from plastic.core.recipes.options import build
 from plastic.core.schedule import Always, At, Clock, Every
 from plastic.plugins.interventions.plasticity_injection import PlasticityInjection
 from plastic.plugins.interventions.reset import Reset

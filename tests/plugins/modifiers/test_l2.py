@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from plastic.core.addressing import Addressed, refuse_conflicts
 from plastic.core.errors import UsageError
-from plastic.core.learner import Learner
-from plastic.core.options import build
+from plastic.core.learning.learner import Learner
+from plastic.core.recipes.addressing import Addressed, refuse_conflicts
+from plastic.core.recipes.options import build
 from plastic.core.schedule import At
 from plastic.plugins.interventions.plasticity_injection import PlasticityInjection
 from plastic.plugins.modifiers.l2 import L2

@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from plastic.core.addressing import Addressed, refuse_conflicts
 from plastic.core.edits import Forget, Overwrite
 from plastic.core.errors import NothingToActOn, UsageError
-from plastic.core.learner import Learner
-from plastic.core.options import build
+from plastic.core.learning.learner import Learner
 from plastic.core.plugin import Plugin
+from plastic.core.recipes.addressing import Addressed, refuse_conflicts
+from plastic.core.recipes.options import build
 from plastic.core.schedule import At, Clock, Never
 from plastic.plugins.interventions.crelu import ConcatenatedReLU
 from plastic.plugins.interventions.layer_norm import LayerNorm

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from plastic.core.edits import Replace
 from plastic.core.errors import NothingToActOn, UsageError
-from plastic.core.learner import Learner
+from plastic.core.learning.learner import Learner
 from plastic.core.modifier import Draw, Gradients, MakeOptimizer, Parameters
-from plastic.core.options import build
 from plastic.core.plugin import Plugin
+from plastic.core.recipes.options import build
 from plastic.core.schedule import Every
 from plastic.plugins.interventions.reset import Reset
 from plastic.plugins.modifiers.l2 import L2

@@ -9,7 +9,7 @@ from torch import nn
 from plastic.agents.rainbow.rainbow import Rainbow
 from plastic.core.agent import Site
 from plastic.core.edits import Forget, Overwrite
-from plastic.core.learner import Learner
+from plastic.core.learning.learner import Learner
 from plastic.core.plugin import Plugin
 from plastic.core.schedule import Always, At, Clock, Counts, Every, Never
 from plastic.plugins.interventions.plasticity_injection import PlasticityInjection

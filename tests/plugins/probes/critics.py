@@ -6,11 +6,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from plastic.core.activations import activations
-from plastic.core.learner import Learner
+from plastic.core.learning.learner import Learner
 from plastic.core.objective import Objective
 from plastic.core.probe import Probe
 from plastic.core.schedule import Clock, Counts
+from plastic.core.units.activations import activations
 from tests.core.layers.critics import Critic, member, pair
 from tests.plugins.learners import SGD, measure
 

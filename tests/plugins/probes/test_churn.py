@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from plastic.core.errors import NothingToActOn
-from plastic.core.learner import Learner
+from plastic.core.learning.learner import Learner
 from plastic.core.schedule import Always, At, Every, Schedule
 from plastic.core.streams import generator
 from plastic.plugins.interventions.reset import Reset

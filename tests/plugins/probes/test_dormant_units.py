@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from plastic.core.activations import activations
 from plastic.core.errors import UsageError
 from plastic.core.layers import by_member
-from plastic.core.learner import Learner
-from plastic.core.options import build
+from plastic.core.learning.learner import Learner
+from plastic.core.recipes.options import build
 from plastic.core.schedule import Always, At
+from plastic.core.units.activations import activations
 from plastic.plugins.interventions.crelu import ConcatenatedReLU
 from plastic.plugins.interventions.plasticity_injection import PlasticityInjection
 from plastic.plugins.probes.dormant_units import DormantUnits

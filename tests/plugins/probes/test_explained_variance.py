@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from plastic.core.errors import NothingToActOn
-from plastic.core.learner import Learner
+from plastic.core.learning.learner import Learner
 from plastic.core.schedule import Always, Clock
 from plastic.core.streams import generator
 from plastic.plugins.probes.explained_variance import ExplainedVariance, explained

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from plastic.core.errors import UsageError
-from plastic.core.options import build
+from plastic.core.recipes.options import build
 from plastic.core.schedule import Always, At
 from plastic.core.streams import generator
 from plastic.plugins.interventions.plasticity_injection import PlasticityInjection

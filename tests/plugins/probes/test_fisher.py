@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from plastic.core.layers import unscaled
-from plastic.core.learner import Learner
+from plastic.core.learning.learner import Learner
 from plastic.core.schedule import Always, At
 from plastic.core.streams import generator
 from plastic.plugins.interventions.layer_norm import LayerNorm

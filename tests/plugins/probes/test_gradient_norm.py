@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from plastic.core.learner import Learner
+from plastic.core.learning.learner import Learner
 from plastic.core.schedule import Always, At
 from plastic.core.streams import generator
 from plastic.plugins.interventions.plasticity_injection import PlasticityInjection

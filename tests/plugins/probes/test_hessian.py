@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from plastic.agents.rainbow.networks import Head, Network, noisy
 from plastic.core.layers import EnsembleLinear, MemberNorm
-from plastic.core.learner import Learner
+from plastic.core.learning.learner import Learner
 from plastic.core.objective import Objective
 from plastic.core.schedule import Always, At, Clock
 from plastic.core.streams import generator

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from plastic.core.errors import NothingToActOn
-from plastic.core.learner import Learner
+from plastic.core.learning.learner import Learner
 from plastic.core.schedule import Always
 from plastic.plugins.probes.saturated_units import SaturatedUnits
 from tests.plugins.learners import Parts, learner_of, linear, measure, rainbow, state, train

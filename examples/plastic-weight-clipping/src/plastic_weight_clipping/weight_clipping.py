@@ -8,7 +8,7 @@ from torch import Tensor
 from plastic.core.errors import NothingToActOn
 from plastic.core.intervention import Lag
 from plastic.core.modifier import OptimizerModifier, Parameters
-from plastic.core.selection import selects
+from plastic.core.units.selection import selects
 from plastic.core.validators import between
 
 

@@ -1,0 +1,1 @@
+"""From what the user says to agent, environment and plugins at work."""
