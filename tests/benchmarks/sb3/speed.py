@@ -6,8 +6,8 @@
 Both have an actor 17-256-256-12, twin critics 23-256-256-1, their targets, a learned temperature and batches of 256,
 on one thread; what they learn from is drawn at random. Each library runs in a process of its own, since plastic
 changes how a process keeps freed memory (`plastic.core.learning.memory`) and would lend that to the other; and so does
-plastic once more, with capture=true. They take turns of ten updates, every other time the other way round, so that what else
-the machine does meets all alike.
+plastic once more, with capture=true. They take turns of ten updates, every other time the other way round, so that
+what else the machine does meets all alike.
 """
 
 import argparse
