@@ -29,7 +29,10 @@ def unless(**others: Any) -> Mapping[str, Any]:
 def refuse_inert(
     agent: Agent, said: Collection[str], observations: Observations, task: str, turned: Collection[str]
 ) -> None:
-    """Refuse what the user set to no effect. A default may be said anywhere, as resolved recipes do.
+    """Refuse what the user set to no effect. A default may be said anywhere.
+
+    A recipe that says every setting was resolved when a run began, and was looked at then; it goes through, so that
+    no rule of today takes a run of yesterday from its user.
 
     Args:
         agent: With all its settings.
@@ -42,6 +45,8 @@ def refuse_inert(
         UsageError: Naming the setting and the reason.
     """
     known = fields(type(agent))
+    if known.keys() <= set(said):
+        return
     for name in said:
         field = known[name]
         if getattr(agent, name) == default_of(field):
