@@ -258,20 +258,21 @@ def _row(whole: Assembly, timing: _Timing, bare: Timed, schedules: Sequence[Sche
     total = whole.clock.total
     moments = []
     for place, moved in timing.moments.items():
-        schedule, rest = schedules[place], timing.before.median
+        schedule, rest = schedules[place], timing.before.beside(bare).median
         assert schedule is not None
         name = whole.plugins[place].example.name
-        moments.append(Moment(name, str(schedule), max(0.0, moved.median - 2 * rest), schedule.times(total)))
+        seconds = max(0.0, moved.beside(bare).median - 2 * rest)
+        moments.append(Moment(name, str(schedule), seconds, schedule.times(total)))
     hours: float | None = None
     if all(moment.times is not None for moment in moments):
         ahead = _updates_before_once(timing, schedules, total)
-        spent = ahead * timing.before.median + (total.updates - ahead) * timing.after.median
+        spent = ahead * timing.before.beside(bare).median + (total.updates - ahead) * timing.after.beside(bare).median
         hours = (spent + sum(moment.seconds * (moment.times or 0) for moment in moments)) / 3600
     workload = timing.after.work
     assert isinstance(workload, Workload)
     return Row(
         name=_name([whole.plugins[place].example.name for place in timing.plugins]),
-        seconds=Quartiles.of(timing.after.seconds),
+        seconds=timing.after.beside(bare),
         ratio=timing.after.over(bare),
         moments=moments,
         megabytes=workload.megabytes(),

@@ -39,6 +39,8 @@ def test_ratios_are_taken_round_by_round() -> None:
     one.seconds, other.seconds = [2.0, 30.0, 400.0], [1.0, 10.0, 100.0]
     assert one.over(other) == Quartiles(2.5, 3.0, 3.5)
     assert one.median == 30.0
+    assert one.beside(other) == Quartiles(25.0, 30.0, 35.0)
+    assert one.beside(one) == Quartiles.of([2.0, 30.0, 400.0])
 
 
 def test_the_seconds_are_those_of_one_time(monkeypatch: pytest.MonkeyPatch) -> None:
