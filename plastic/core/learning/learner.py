@@ -430,7 +430,11 @@ class Learner:
                 raise UsageError(
                     f"{named(by)}: cannot replace {edit.path!r} around {lagged.path!r}, which the copy {name!r} follows"
                 )
-        self._carry_out(self._structure.replacement(edit, by))
+        try:
+            self._carry_out(self._structure.replacement(edit, by))
+        except NothingToActOn as error:
+            error.args = (f"{error}{_moved(error.plugin, edit.path, by)}",)
+            raise
 
     def _carry_out(self, done: Replaced) -> None:
         self._structure.carry_out(done, self.model, done.path)
@@ -512,6 +516,16 @@ def _refuse_missing_knobs(plugin: Plugin, knobs: Knobs) -> None:
     for knob in sorted(plugin.turns.difference(knobs)):
         has = ", ".join(sorted(knobs)) or "none"
         raise NothingToActOn(f"{plugin.name} turns {knob}, which means nothing in this run; it has {has}")
+
+
+def _moved(plugin: object, path: str, by: Plugin) -> str:
+    """The end of an error about a plugin that found something until the module at `path` was replaced."""
+    end = f"; {named(by)} has replaced {path!r}, and what was in it has other paths now"
+    for option in ("layers", "scope"):
+        pattern = getattr(plugin, option, None)
+        if isinstance(pattern, str) and f"{path}." in pattern:
+            return f"{end}: write {option}={pattern.replace(f'{path}.', f'{path}*.')}, which holds before and after"
+    return end
 
 
 def _laid_out_as(parameter: Tensor, gradient: Tensor) -> Tensor:
