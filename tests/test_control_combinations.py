@@ -83,7 +83,10 @@ _NOBODY = "{}: drqv2 has no 'temperature' to act on; known: actor, critic"
 _ONE = "{} turns the {}, of which there is one; address one learner"
 _KNOBS = {"adaptive_rr": "replay_ratio", "augmentation": "augmentation"}
 REFUSED: Mapping[tuple[str, str, str | None], str] = {
-    **{("states", "shrink_perturb", on): f"{_NO_ENCODER} head" for on in (None, "critic", "actor", "both", "all")},
+    **{
+        ("states", "shrink_perturb", on): f"{_NO_ENCODER} head alone; choose layers=head"
+        for on in (None, "critic", "actor", "both", "all")
+    },
     **{
         (kind, "shrink_perturb", on): f"{_NO_ENCODER} head, trunk"
         for kind in ("drq", "drqv2")

@@ -81,7 +81,8 @@ def _usage(error: CycloptsError) -> str:
 
 
 def _unexpected(error: Exception) -> str:
-    message = " ".join(f"{type(error).__name__}: {error}".split())
+    notes = getattr(error, "__notes__", [])  # whose it is, where the learner knows
+    message = " ".join(": ".join([*notes, type(error).__name__, str(error)]).split())
     if len(message) > _LONGEST:
         message = message[:_LONGEST] + " ..."
     return f"{message} (unexpected; set PLASTIC_DEBUG=1 for the traceback)"

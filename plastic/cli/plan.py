@@ -8,6 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from plastic.cli.acting import never_acts
 from plastic.cli.describe import PLACES, changed, moment, place
 from plastic.cli.wording import count
 from plastic.core.recipes.addressing import in_order_of_effect
@@ -72,11 +73,13 @@ def _facts(
 def _plugins(assembly: "Assembly") -> Table:
     columns: dict[str, list[str]] = {"plugin": [], "on": [], "acts on": [], "when": [], "claims": [], "options": []}
     several = len(assembly.agent.learns) > 1
+    turned = frozenset[str]().union(*(chosen.example.turns for chosen in assembly.plugins))
     for chosen in in_order_of_effect(assembly.plugins):
         plugin = chosen.example
         own = changed(plugin, without=(*PLACES, "when"))
         claims = ", ".join(sorted(plugin.claimed() | plugin.turns))
-        row = (plugin.name, chosen.on if several else "", place(plugin), moment(plugin), claims, own)
+        when = moment(plugin) + (", never in this run" if never_acts(plugin, assembly.owed, turned) else "")
+        row = (plugin.name, chosen.on if several else "", place(plugin), when, claims, own)
         for column, cell in zip(columns.values(), row, strict=True):
             column.append(cell)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")

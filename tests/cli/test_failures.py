@@ -91,6 +91,31 @@ def test_an_error_that_nobody_expected_is_one_line(plastic: "Plastic", monkeypat
     assert len(done.error) < 500
 
 
+BOOM = """
+from attrs import frozen
+from plastic.core.intervention import PlasticityIntervention
+from plastic.core.schedule import Every, Schedule
+
+@frozen(eq=False)
+class Boom(PlasticityIntervention):
+    name = "boom"
+    when: Schedule = Every(20)
+
+    def edits(self, subject):
+        1 / 0
+"""
+
+
+def test_an_error_in_somebodys_plugin_names_it(plastic: "Plastic") -> None:
+    Path("explosive.py").write_text(BOOM)
+    done = plastic.run("--plugin", "explosive:Boom")
+    assert done.code == 1
+    assert done.error == (
+        "boom (from explosive), in edits after update 20: ZeroDivisionError: division by zero "
+        "(unexpected; set PLASTIC_DEBUG=1 for the traceback)"
+    )
+
+
 def test_the_traceback_is_there_for_who_asks(plastic: "Plastic", monkeypatch: pytest.MonkeyPatch) -> None:
     def surprise(*arguments: object, **more: object) -> None:
         raise ZeroDivisionError

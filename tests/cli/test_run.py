@@ -86,6 +86,24 @@ def test_a_dry_run_prints_the_plan_and_makes_nothing(plastic: "Plastic") -> None
     ]
 
 
+@pytest.mark.parametrize(
+    ("plugin", "cell"),
+    [
+        ("reset", "every 40,000 updates, never in this run"),
+        ("reset:when=119", "every 119 updates, never in this run"),  # the last, after which nothing is edited
+        ("reset:when=118", "every 118 updates"),
+        ("active_units:when=119", "every 119 updates"),
+        ("reset:when={at = 150, of = 'agent_steps'}", "once at 150 agent steps, never in this run"),
+        ("reset:when={every = 100, start = 500, stop = 100}", "every 100 updates after 500, to 100, never in this run"),
+        ("reset:when=never", "never"),
+    ],
+)
+def test_the_plan_says_which_plugin_never_acts(plastic: "Plastic", plugin: str, cell: str) -> None:
+    lines = plastic.run("--plugin", plugin, "--dry-run").out.splitlines()
+    cells = [part.strip() for line in lines if line.startswith(plugin.partition(":")[0]) for part in line.split("  ")]
+    assert cell in cells
+
+
 def test_a_dry_run_of_several_seeds_says_which_and_how_many_at_a_time(plastic: "Plastic") -> None:
     words = ("--seeds", "0-2,7", "--together", "3", "--out", "several", "--dry-run")
     plan = plastic.run(*words).out.splitlines()

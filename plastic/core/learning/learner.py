@@ -18,6 +18,7 @@ from plastic.core.layers import SpectralNorm, draw_noise
 from plastic.core.layers.noisy import noises
 from plastic.core.learning import learning_rate
 from plastic.core.learning.averages import Averages
+from plastic.core.learning.blame import blaming
 from plastic.core.learning.lagged_copy import LaggedCopy
 from plastic.core.learning.mask_streams import MaskStreams
 from plastic.core.learning.memory import keep_freed_memory
@@ -57,6 +58,7 @@ class Learner:
         knobs: Settings that a `Tune` may turn while running, shared by the learners of an agent.
     """
 
+    @blaming("at")
     def __init__(
         self,
         name: str,
@@ -71,15 +73,15 @@ class Learner:
         max_grad_norm: float | None = None,
         knobs: Knobs | None = None,
     ) -> None:
+        self.plugins = tuple(plugins)
+        self.updates = 0
         self.name = name
         self.objective = objective
-        self.plugins = tuple(plugins)
         self.clock = Clock() if clock is None else clock
         self.seed = seed
         self.device = torch.device(device)
         self.max_grad_norm = max_grad_norm
         self.knobs: Knobs = {} if knobs is None else knobs
-        self.updates = 0
         self.copies: dict[str, nn.Module] = {}
         self._lagged: dict[str, LaggedCopy] = {}
         self._structure = Structure(make, self.plugins, name, seed, self.device)
@@ -199,6 +201,7 @@ class Learner:
         self.prepare()
         return self.learn(batch)
 
+    @blaming("at")
     def prepare(self) -> Hashable:
         """The host's part of an update: who is due, and whatever the device is to read.
 
@@ -217,6 +220,7 @@ class Learner:
             self._rate = rate
         return self._due, self._moving, learning_rate.rates_on_host(self.optimizer)
 
+    @blaming("at")
     def learn(self, batch: Any) -> Tensor:
         """The device's part of the update that was prepared: tensor operations alone, which can be recorded."""
         for layer in self._iterated:
@@ -290,6 +294,7 @@ class Learner:
 
     # ---------------------------------------------------------------- looking and writing
 
+    @blaming("after")
     def measure(self) -> dict[str, Tensor]:
         """What the probes that are due measure; all see one state, before any edit of this tick."""
         measured: dict[str, Tensor] = {}
@@ -305,6 +310,7 @@ class Learner:
                 measured |= {f"{self._label(probe)}/{key}": value for key, value in seen.items()}
         return measured
 
+    @blaming("after")
     def edit(self) -> None:
         """Carry out what the interventions that are due ask for, in the user's order.
 
@@ -424,7 +430,11 @@ class Learner:
                 raise UsageError(
                     f"{named(by)}: cannot replace {edit.path!r} around {lagged.path!r}, which the copy {name!r} follows"
                 )
-        self._carry_out(self._structure.replacement(edit, by))
+        try:
+            self._carry_out(self._structure.replacement(edit, by))
+        except NothingToActOn as error:
+            error.args = (f"{error}{_moved(error.plugin, edit.path, by)}",)
+            raise
 
     def _carry_out(self, done: Replaced) -> None:
         self._structure.carry_out(done, self.model, done.path)
@@ -470,6 +480,7 @@ class Learner:
             "averages": self._averages.state_dict(),
         }
 
+    @blaming("after")
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take up where `state_dict` was called; replaced modules are built again first.
 
@@ -505,6 +516,16 @@ def _refuse_missing_knobs(plugin: Plugin, knobs: Knobs) -> None:
     for knob in sorted(plugin.turns.difference(knobs)):
         has = ", ".join(sorted(knobs)) or "none"
         raise NothingToActOn(f"{plugin.name} turns {knob}, which means nothing in this run; it has {has}")
+
+
+def _moved(plugin: object, path: str, by: Plugin) -> str:
+    """The end of an error about a plugin that found something until the module at `path` was replaced."""
+    end = f"; {named(by)} has replaced {path!r}, and what was in it has other paths now"
+    for option in ("layers", "scope"):
+        pattern = getattr(plugin, option, None)
+        if isinstance(pattern, str) and f"{path}." in pattern:
+            return f"{end}: write {option}={pattern.replace(f'{path}.', f'{path}*.')}, which holds before and after"
+    return end
 
 
 def _laid_out_as(parameter: Tensor, gradient: Tensor) -> Tensor:

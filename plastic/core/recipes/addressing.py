@@ -62,7 +62,7 @@ def learners_of(plugin: type[Plugin], on: str | None, agent: "type[Agent]") -> l
 
 
 def refuse_conflicts(plugins: Sequence[Addressed]) -> None:
-    """Refuse two plugins that claim the same thing of one learner, or turn the same knob of the run.
+    """Refuse two plugins that claim the same thing of one learner, turn the same knob of the run, or share a name.
 
     Raises:
         UsageError: Naming both, and what they claim.
@@ -73,6 +73,9 @@ def refuse_conflicts(plugins: Sequence[Addressed]) -> None:
             raise UsageError(f"{chosen.example.name} turns the {knob}, of which there is one; address one learner")
     for first, second in combinations(plugins, 2):
         one, other = first.example, second.example
+        if one.name == other.name and type(one) is not type(other):
+            places = " and ".join(f"{type(plugin).__module__}:{type(plugin).__name__}" for plugin in (one, other))
+            raise UsageError(f"two plugins are called {one.name!r}, {places}; rename one")
         shared = one.turns & other.turns
         if first.instances.keys() & second.instances.keys():
             shared |= one.claimed() & other.claimed()

@@ -1,4 +1,4 @@
-"""Settings of an agent that would change nothing, which are refused."""
+"""What the user said to no effect, which is refused."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 from plastic.core.agent import Agent, Observations
 from plastic.core.errors import UsageError
 from plastic.core.recipes.options import default_of, fields
+from plastic.core.recipes.selected import refuse_unmatched
 
 
 def only_for(observations: Observations) -> Mapping[str, Any]:
@@ -35,14 +36,14 @@ def refuse_inert(
     no rule of today takes a run of yesterday from its user.
 
     Args:
-        agent: With all its settings.
+        agent: At work, with all its settings.
         said: Names of those that the user gave.
         observations: What the task gives.
         task: Its name.
         turned: Knobs that plugins turn while running; nothing is without effect for the value one has at first.
 
     Raises:
-        UsageError: Naming the setting and the reason.
+        UsageError: Naming the setting and the reason, or the part of a plugin's selection.
     """
     known = fields(type(agent))
     if known.keys() <= set(said):
@@ -58,3 +59,4 @@ def refuse_inert(
             if other not in turned and getattr(agent, other) == value:
                 shown = str(value).lower() if isinstance(value, bool) else value
                 raise UsageError(f"{agent.name}: {name} changes nothing with {other}={shown}; leave out one of them")
+    refuse_unmatched(agent)

@@ -1,6 +1,7 @@
 """Words for parts of a network: `encoder`, `trunk`, `head`, or a path with wildcards."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from functools import cache
 
@@ -11,6 +12,7 @@ from plastic.core.units.unit_graph import Units, unit_graph
 
 ALIASES = {"backbone": "encoder", "all": "*", "whole": "*"}
 _NOT = "not-"
+_USUAL = ("encoder", "backbone", "trunk", "head")  # some networks go without one: `not-encoder` is all of those
 
 
 @cache
@@ -50,9 +52,39 @@ def matching(model: nn.Module, pattern: str) -> list[tuple[str, nn.Parameter]]:
     """
     found = [(name, parameter) for name, parameter in model.named_parameters() if selects(pattern, name)]
     if not found:
-        modules = sorted({name.split(".")[0] for name, _ in model.named_parameters()})
-        raise NothingToActOn(f"no parameters match {pattern!r}; the network has {', '.join(modules)}")
+        raise NothingToActOn(f"no parameters match {pattern!r}; {_modules([model])}")
     return found
+
+
+def unmatched(models: Iterable[nn.Module], pattern: str) -> tuple[str, str] | None:
+    """The first of several parts joined by `+` that names nothing in any of the models, and what to write instead.
+
+    None where each names something, were it no more than a layer that has no parameters. What stands behind `not-`
+    must be there, too, except for what the parts of a network are usually called. A lone part is left to whoever
+    selects.
+    """
+    models = list(models)
+    parts = pattern.split("+")
+    paths = {path for model in models for path, _ in model.named_modules(remove_duplicate=False) if path}
+    names = {name for model in models for name, _ in model.named_parameters(remove_duplicate=False)}
+    for part in parts:
+        named = part.removeprefix(_NOT)
+        negated = part != named
+        if (named in _USUAL) if negated else (len(parts) == 1):
+            continue
+        if not any(selects(named, path) for path in (*paths, *names)):
+            near = get_close_matches(named, sorted(paths), n=1)
+            if not near:
+                return part, _modules(models)
+            return part, f"did you mean {(_NOT if negated else '') + near[0]!r}?"
+    return None
+
+
+def _modules(models: Iterable[nn.Module]) -> str:
+    modules = sorted({module_of(name) for model in models for name, _ in model.named_parameters()})
+    if len(modules) == 1:
+        return f"the network has {modules[0]} alone; choose layers={modules[0]}"
+    return f"the network has {', '.join(modules)}"
 
 
 def hidden_layers(

@@ -104,6 +104,21 @@ def test_two_that_claim_the_same_are_refused(plugins: list[Plugin], words: str) 
     assert str(caught.value) == words
 
 
+@frozen(eq=False)
+class OwnReset(PlasticityIntervention):
+    name = "reset"
+
+
+def test_two_classes_of_one_name_are_refused_wherever_they_act() -> None:
+    with pytest.raises(UsageError) as caught:
+        refuse_conflicts([one(Reset(), "critic"), one(OwnReset(), "actor")])
+    assert str(caught.value) == (
+        "two plugins are called 'reset', plastic.plugins.interventions.reset:Reset and "
+        "tests.core.recipes.test_addressing:OwnReset; rename one"
+    )
+    refuse_conflicts([one(OwnReset()), one(OwnReset()), one(SAM())])
+
+
 def test_two_that_claim_nothing_of_each_other_go_together() -> None:
     both = [Reset(), Reset(), SAM(), SWA(), L2(), LayerNorm(), ConcatenatedReLU(), WeightNorm(), WeightNorm()]
     refuse_conflicts([one(plugin) for plugin in both])

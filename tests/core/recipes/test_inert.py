@@ -22,6 +22,7 @@ class Conditional(Rainbow):
 
 
 def refuse(agent: Agent, said: str, observations: Any = "image", turned: set[str] | None = None) -> None:
+    agent.learners = {}  # as if it had begun
     refuse_inert(agent, said.split(), observations, "task", turned or set())
 
 

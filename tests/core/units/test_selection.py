@@ -4,7 +4,7 @@ import pytest
 from torch import nn
 
 from plastic.core.errors import NothingToActOn, UsageError
-from plastic.core.units.selection import hidden_layers, matching, module_of, selects
+from plastic.core.units.selection import hidden_layers, matching, module_of, selects, unmatched
 from plastic.core.units.unit_graph import trainable
 
 
@@ -51,6 +51,21 @@ def test_a_pattern_that_matches_nothing_is_refused() -> None:
     model = nn.ModuleDict({"encoder": nn.Linear(1, 1), "head": nn.Linear(1, 1)})
     with pytest.raises(UsageError, match=r"^no parameters match 'trunk'; the network has encoder, head$"):
         matching(model, "trunk")
+    with pytest.raises(UsageError, match=r"'encoder'; the network has head alone; choose layers=head$"):
+        matching(nn.ModuleDict({"head": nn.Linear(1, 1)}), "encoder")
+
+
+def test_the_part_that_no_model_has_is_named_with_what_to_write_instead() -> None:
+    one, other = (
+        nn.ModuleDict({"encoder": nn.Linear(1, 1)}),
+        nn.ModuleDict({"head": nn.ModuleDict({"value": nn.ReLU()})}),
+    )
+    assert unmatched([one], "encoder+backbone+*.bias+not-head") is None
+    assert unmatched([one, other], "encoder+head.value") is None, "a layer without parameters is a layer"
+    assert unmatched([one], "encoder+value") == ("value", "the network has encoder alone; choose layers=encoder")
+    assert unmatched([one, other], "encoder+head.vale") == ("head.vale", "did you mean 'head.value'?")
+    assert unmatched([one], "not-encodr") == ("not-encodr", "did you mean 'not-encoder'?")
+    assert unmatched([one], "nope") is None, "left to whoever selects"
 
 
 def three_layers() -> nn.Module:

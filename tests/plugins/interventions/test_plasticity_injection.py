@@ -13,6 +13,7 @@ from plastic.core.recipes.options import build
 from plastic.core.schedule import Always, At, Every, Never
 from plastic.plugins.interventions.plasticity_injection import Injected, PlasticityInjection
 from plastic.plugins.interventions.reset import Reset
+from plastic.plugins.modifiers.sam import SAM
 from tests.plugins.learners import batch, changed, gradients_at, moments, norm, parameters, rainbow, train
 
 OBSERVATIONS = torch.rand(6, 4, 36, 36, generator=torch.Generator().manual_seed(0))
@@ -386,3 +387,32 @@ def test_a_checkpoint_builds_the_heads_again() -> None:
     other.clock.tick()
     for one, two in zip(train(learner, 2), train(other, 2), strict=True):
         assert torch.equal(one, two)
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        (Reset(layers="head.value"), "reset: no parameters match 'head.value'; the network has encoder, head"),
+        (SAM(scope="encoder+head.value"), None),
+        (SAM(scope="head.value"), "sam: no trained parameter matches scope=head.value"),
+    ],
+)
+def test_what_it_moved_away_from_under_another_plugin_is_said_at_once(other: Reset | SAM, words: str | None) -> None:
+    learner = rainbow(PlasticityInjection(when=At(2)), other)
+    if words is None:
+        train(learner, 3)
+        return
+    with pytest.raises(UsageError) as caught:
+        train(learner, 3)
+    assert learner.updates == 2
+    option = "layers" if isinstance(other, Reset) else "scope"
+    assert str(caught.value) == (
+        f"{words}; plasticity_injection has replaced 'head', and what was in it has other paths now: "
+        f"write {option}=head*.value, which holds before and after"
+    )
+
+
+def test_a_selection_that_holds_before_and_after_is_accepted() -> None:
+    learner = rainbow(PlasticityInjection(when=At(2)), Reset(layers="head*.value", when=At(3)))
+    train(learner, 4)
+    assert learner.updates == 4
