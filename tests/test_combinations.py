@@ -349,13 +349,25 @@ class Watched:
             for part in ("weights", "noise", "moments", "outputs"):
                 assert same(getattr(before, part), getattr(after, part)), f"{part} changed with nothing due"
             return
-        self._averaged.clear()  # a mean over old and new weights would be neither
+        self._move_average(before, after, due)
         if "plasticity_injection" in due:
             self.injections += 1
         self._check_encoder(before, after, due)
         self._check_head(before, after, due)
         self._check_structure()
         self._note_changes(before, after)
+
+    def _move_average(self, before: State, after: State, due: Sequence[str]) -> None:
+        if list(due) != ["shrink_perturb"] or self.plugin["shrink_perturb"].moments == "clear":
+            self._averaged.clear()  # a mean over old and new weights would be neither
+            return
+        shrink = self.plugin["shrink_perturb"].shrink  # what goes on with its moments goes on in the mean, edited alike
+        noise = {name: own - shrink * before.weights["model"][name] for name, own in after.weights["model"].items()}
+        edited = {name for name, own in after.weights["model"].items() if not same(own, before.weights["model"][name])}
+        self._averaged = [
+            {name: shrink * own + noise[name] if name in edited else own for name, own in weights.items()}
+            for weights in self._averaged
+        ]
 
     def _check_encoder(self, before: State, after: State, due: Sequence[str]) -> None:
         names = [name for name in before.weights["model"] if name.startswith("encoder.")]
