@@ -18,7 +18,7 @@ from plastic.core.runs import checkpoint
 from plastic.core.runs.evaluation import evaluate
 from plastic.core.runs.folder_lock import FolderLock
 from plastic.core.runs.listener import Listener
-from plastic.core.runs.restoring import load_learners
+from plastic.core.runs.restoring import load_learners, refuse_edited
 from plastic.core.runs.run import Result, Run
 from plastic.core.runs.run_folder import RunFolder
 from plastic.policy import Policy
@@ -53,7 +53,8 @@ def reopen(
         registry: Where names are looked up.
 
     Raises:
-        UsageError: If there is no run, it does not fit, or another process is at work in its folder.
+        UsageError: If there is no run, its recipe is no longer that of the checkpoint, or another process is at work in
+            its folder.
     """
     folder = RunFolder.open(Path(path))
     if folder.result.exists() and (steps is None or steps <= recipe.read(folder.recipe).steps):
@@ -77,8 +78,12 @@ def _again(folder: RunFolder, steps: int | None, listeners: Sequence[Listener], 
         done = state["clock"]["now"]["agent_steps"]
         if wanted.steps < done:
             raise UsageError(f"{folder.path} is at step {done:,} already; give more than that, not {wanted.steps:,}")
-        wanted = evolve(wanted, settings={**wanted.settings, "threads": state["threads"]})
-    again = Run(assemble(wanted, registry), folder, listeners)
+        if "recipe" not in state:  # its writer knew no better
+            wanted = evolve(wanted, settings={**wanted.settings, "threads": state["threads"]})
+    assembly = assemble(wanted, registry)
+    if state is not None:
+        refuse_edited(assembly.recipe, folder.recipe, state)
+    again = Run(assembly, folder, listeners)
     if state is None:  # killed before the first checkpoint: from the start
         again.discard_metrics()
         again.begin()
@@ -110,7 +115,11 @@ def restore(path: Path | str, registry: Registry | None = None) -> Assembly:
         raise UsageError(f"{path} has no checkpoint yet")
     assembly = assemble(recipe.read(folder.recipe), Registry().load() if registry is None else registry)
     state = checkpoint.read(saved[-1])
-    load_learners(assembly.agent, state)
+    try:
+        load_learners(assembly.agent, state)
+    except UsageError:
+        refuse_edited(assembly.recipe, folder.recipe, state)  # says more, if the file is to blame
+        raise
     assembly.clock.advance(**state["clock"]["now"])
     return assembly
 

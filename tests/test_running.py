@@ -166,12 +166,56 @@ def test_what_is_resumed_is_the_resolved_recipe_and_no_preset(tmp_path: Path) ->
     assert [(one.name, one.options["rho"]) for one in run.recipe.plugins] == [("sam", 0.2)]
 
 
-def test_the_number_of_threads_is_that_of_the_checkpoint(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("learning_rate = 6.25e-05", "learning_rate = 0.01", "learning_rate is 0.01 there and was 6.25e-05 so far"),
+        (
+            "batch_size = 4",
+            "batch_size = 8",
+            "batch_size is 8 there and was 4 so far; put batch_size = 4 back to go on",
+        ),
+        ("threads = 1", "threads = 2", "threads is 2 there and was 1 so far"),
+        ("discount = 0.9\n", "", "discount is 0.99 there and was 0.9 so far"),
+        ("seed = 0", "seed = 1", "seed is 1 there and was 0 so far"),
+        ("rho = 0.2", "rho = 0.3", "rho of sam is 0.3 there and was 0.2 so far; put rho = 0.2 back"),
+    ],
+)
+def test_a_recipe_that_was_edited_is_not_gone_on_by(tmp_path: Path, old: str, new: str, words: str) -> None:
+    settings = SETTINGS | {"discount": 0.9, "learning_rate": 6.25e-5}
+    wanted = evolve(PLAIN, plugins=(Chosen("sam", {"rho": 0.2}),), settings=settings)
+    path = tmp_path / "run"
+    running.run(wanted, path, [Stopping(20)], registry())
+    begun_with = (path / "recipe.toml").read_text()
+    edit(path, old, new)
+    kept = {file: file.read_bytes() for file in path.rglob("*") if file.is_file()}
+    for steps in (None, 40):
+        with pytest.raises(UsageError, match=re.escape(words)) as caught:
+            running.reopen(path, steps, registry=registry())
+        assert str(caught.value).startswith(f"the checkpoint does not fit {path / 'recipe.toml'}: ")
+        assert str(caught.value).endswith(f"begin a new run with: plastic run --config {path / 'recipe.toml'}")
+    assert {file: file.read_bytes() for file in path.rglob("*") if file.is_file()} == kept
+    (path / "recipe.toml").write_text(begun_with)
+    assert resumed(path).train() is not None
+
+
+def test_steps_may_be_edited_in_the_recipe(tmp_path: Path) -> None:
     running.run(PLAIN, tmp_path / "run", [Stopping(20)], registry())
-    path = tmp_path / "run" / "recipe.toml"
-    path.write_text(path.read_text().replace("threads = 1", "threads = 2"))
-    assert resumed(tmp_path / "run").settings.threads == 1
-    assert "threads = 1\n" in path.read_text()
+    edit(tmp_path / "run", "steps = 60", "steps = 40")
+    resumed(tmp_path / "run").train()
+    assert running.result_of(tmp_path / "run")["agent_steps"] == 40
+
+
+def test_a_checkpoint_of_before_recipes_were_kept_in_it_is_gone_on_from_as_ever(tmp_path: Path) -> None:
+    running.run(PLAIN, tmp_path / "run", [Stopping(20)], registry())
+    state = checkpoint.read(last(tmp_path / "run"))
+    del state["recipe"]
+    checkpoint.write(last(tmp_path / "run"), state, {})
+    edit(tmp_path / "run", "batch_size = 4", "batch_size = 8")
+    edit(tmp_path / "run", "threads = 1", "threads = 2")
+    run = resumed(tmp_path / "run")
+    assert (run.settings.threads, run.recipe.settings["batch_size"]) == (1, 8)
+    assert "threads = 1\n" in (tmp_path / "run" / "recipe.toml").read_text()
     assert torch.get_num_threads() == 1
 
 
@@ -183,7 +227,7 @@ def test_the_number_of_threads_is_that_of_the_checkpoint(tmp_path: Path) -> None
         (lambda run: cut(last(run)), "0000000020.ckpt is cut off; delete it to go on from the checkpoint before it"),
         (lambda run: last(run).write_bytes(b"PK"), "0000000020.ckpt is no checkpoint of plastic"),
         (lambda run: last(run).write_bytes(b'plastic checkpoint\n{"format": 7, "plastic": "9"}\n'), "which is newer"),
-        (lambda run: edit(run, "hidden = 8", "hidden = 9"), "the checkpoint does not fit recipe.toml beside it"),
+        (lambda run: edit(run, "hidden = 8", "hidden = 9"), "recipe.toml: hidden is 9 there and was 8 so far; put"),
         (
             lambda run: edit(run, 'agent = "rainbow"', 'agent = "rainbwo"'),
             "no agent 'rainbwo'; did you mean 'rainbow'?",

@@ -2,10 +2,38 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from plastic.core.agent import Agent
 from plastic.core.errors import UsageError
+from plastic.core.recipes import recipe
+from plastic.core.recipes.differing import difference
+from plastic.core.recipes.recipe import Recipe
+
+
+def refuse_edited(now: Recipe, path: Path, state: Mapping[str, Any]) -> None:
+    """Refuse to go on by another recipe than a checkpoint was written by, but for its number of steps.
+
+    Half of it would be obeyed: what the checkpoint holds would win over the file.
+
+    Args:
+        now: The recipe in the run's folder, resolved.
+        path: Where it lies.
+        state: The checkpoint's; one of before recipes were kept in it is taken as it is.
+
+    Raises:
+        UsageError: With the first value that differs, and what to do.
+    """
+    if "recipe" not in state:
+        return
+    found = difference(now, recipe.from_toml(state["recipe"], "the checkpoint's recipe"))
+    if found is not None:
+        raise UsageError(
+            f"the checkpoint does not fit {path}: {found.name} is {found.now} there and was {found.then} so far; "
+            f"put {found.line} back to go on, or begin a new run with: plastic run --config {quote(str(path))}"
+        )
 
 
 def load_learners(agent: Agent, state: Mapping[str, Any]) -> None:
