@@ -65,4 +65,4 @@ def _written(value: Any) -> str:
         inline = tomlkit.inline_table()
         inline.update(value)
         return inline.as_string()
-    return tomlkit.item(value).as_string()
+    return str(tomlkit.item(value).as_string())
