@@ -14,10 +14,10 @@ from plastic.core.recipes import recipe
 from plastic.core.recipes.assemble import Assembly, assemble
 from plastic.core.recipes.recipe import Recipe
 from plastic.core.recipes.registry import Registry
-from plastic.core.runs import checkpoint
 from plastic.core.runs.evaluation import evaluate
 from plastic.core.runs.folder_lock import FolderLock
 from plastic.core.runs.listener import Listener
+from plastic.core.runs.newest import newest
 from plastic.core.runs.restoring import load_learners, refuse_edited
 from plastic.core.runs.run import Result, Run
 from plastic.core.runs.run_folder import RunFolder
@@ -72,8 +72,7 @@ def _again(folder: RunFolder, steps: int | None, listeners: Sequence[Listener], 
     wanted = recipe.read(folder.recipe)
     if steps is not None:
         wanted = evolve(wanted, steps=steps)
-    saved = folder.checkpoints()
-    state = checkpoint.read(saved[-1]) if saved else None
+    state = newest(folder)
     if state is not None:
         done = state["clock"]["now"]["agent_steps"]
         if wanted.steps < done:
@@ -110,11 +109,10 @@ def restore(path: Path | str, registry: Registry | None = None) -> Assembly:
         UsageError: If there is no run or no checkpoint, or it does not fit.
     """
     folder = RunFolder.open(Path(path))
-    saved = folder.checkpoints()
-    if not saved:
+    state = newest(folder)
+    if state is None:
         raise UsageError(f"{path} has no checkpoint yet")
     assembly = assemble(recipe.read(folder.recipe), Registry().load() if registry is None else registry)
-    state = checkpoint.read(saved[-1])
     try:
         load_learners(assembly.agent, state)
     except UsageError:

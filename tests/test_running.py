@@ -387,6 +387,23 @@ def test_what_is_restored_is_what_was_saved(straight: Path) -> None:
     assert (assembly.clock.now.agent_steps, assembly.clock.now.updates) == (60, 51)
 
 
+def test_beside_a_run_at_work_the_checkpoint_that_it_keeps_is_restored(
+    tmp_path: Path, straight: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(straight, tmp_path / "run")
+    newer, older = last(tmp_path / "run"), RunFolder(tmp_path / "run").checkpoint(1)
+    newer.rename(older)
+    about = checkpoint.about
+
+    def rotated(path: Path) -> dict[str, Any]:
+        if older.exists():
+            older.rename(newer)
+        return about(path)
+
+    monkeypatch.setattr(checkpoint, "about", rotated)
+    assert running.restore(tmp_path / "run", registry()).clock.now.agent_steps == 60
+
+
 def test_before_its_first_checkpoint_a_run_has_learnt_nothing(tmp_path: Path) -> None:
     running.prepare(PLAIN, tmp_path / "run", registry=registry())
     for reading in (running.load, running.evaluate_again, running.restore):
