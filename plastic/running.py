@@ -84,6 +84,7 @@ def _again(folder: RunFolder, steps: int | None, listeners: Sequence[Listener], 
         refuse_edited(assembly.recipe, folder.recipe, state)
     again = Run(assembly, folder, listeners)
     if state is None:  # killed before the first checkpoint: from the start
+        folder.result.unlink(missing_ok=True)
         again.discard_metrics()
         again.begin()
     else:

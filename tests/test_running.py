@@ -224,8 +224,8 @@ def test_a_checkpoint_of_before_recipes_were_kept_in_it_is_gone_on_from_as_ever(
     [
         (lambda run: (run / "recipe.toml").unlink(), "is no run's folder: it holds no recipe.toml"),
         (lambda run: (run / "recipe.toml").write_text("agent ="), "recipe.toml is no TOML"),
-        (lambda run: cut(last(run)), "0000000020.ckpt is cut off; delete it to go on from the checkpoint before it"),
-        (lambda run: last(run).write_bytes(b"PK"), "0000000020.ckpt is no checkpoint of plastic"),
+        (lambda run: cut(last(run)), "0000000020.ckpt is cut off; delete it, and `plastic resume` begins the"),
+        (lambda run: last(run).write_bytes(b"PK"), "0000000020.ckpt is no checkpoint of plastic; delete it, and"),
         (lambda run: last(run).write_bytes(b'plastic checkpoint\n{"format": 7, "plastic": "9"}\n'), "which is newer"),
         (lambda run: edit(run, "hidden = 8", "hidden = 9"), "recipe.toml: hidden is 9 there and was 8 so far; put"),
         (
@@ -270,6 +270,21 @@ def test_after_a_damaged_checkpoint_is_deleted_the_one_before_it_is_gone_on_from
     assert run.clock.now.agent_steps == 45
     run.train()
     assert outcome(tmp_path / "run") == outcome(straight)
+
+
+def test_after_the_only_checkpoint_is_deleted_the_run_begins_anew(tmp_path: Path, straight: Path) -> None:
+    running.run(WALK, tmp_path / "run", [Stopping(50)], registry())
+    last(tmp_path / "run").unlink()
+    assert resumed(tmp_path / "run").train() is not None
+    assert outcome(tmp_path / "run") == outcome(straight)
+
+
+def test_a_finished_run_that_begins_anew_is_no_longer_finished(tmp_path: Path) -> None:
+    running.run(evolve(PLAIN, steps=20), tmp_path / "run", registry=registry())
+    last(tmp_path / "run").unlink()
+    assert resumed(tmp_path / "run", Stopping(17), steps=40).train() is None
+    assert resumed(tmp_path / "run").train() is not None
+    assert running.result_of(tmp_path / "run")["agent_steps"] == 40
 
 
 # ------------------------------------------------------------------ two at once
