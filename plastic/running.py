@@ -14,11 +14,11 @@ from plastic.core.recipes import recipe
 from plastic.core.recipes.assemble import Assembly, assemble
 from plastic.core.recipes.recipe import Recipe
 from plastic.core.recipes.registry import Registry
-from plastic.core.runs import checkpoint
 from plastic.core.runs.evaluation import evaluate
 from plastic.core.runs.folder_lock import FolderLock
 from plastic.core.runs.listener import Listener
-from plastic.core.runs.restoring import load_learners
+from plastic.core.runs.newest import newest
+from plastic.core.runs.restoring import load_learners, refuse_edited
 from plastic.core.runs.run import Result, Run
 from plastic.core.runs.run_folder import RunFolder
 from plastic.policy import Policy
@@ -53,7 +53,8 @@ def reopen(
         registry: Where names are looked up.
 
     Raises:
-        UsageError: If there is no run, it does not fit, or another process is at work in its folder.
+        UsageError: If there is no run, its recipe is no longer that of the checkpoint, or another process is at work in
+            its folder.
     """
     folder = RunFolder.open(Path(path))
     if folder.result.exists() and (steps is None or steps <= recipe.read(folder.recipe).steps):
@@ -71,15 +72,19 @@ def _again(folder: RunFolder, steps: int | None, listeners: Sequence[Listener], 
     wanted = recipe.read(folder.recipe)
     if steps is not None:
         wanted = evolve(wanted, steps=steps)
-    saved = folder.checkpoints()
-    state = checkpoint.read(saved[-1]) if saved else None
+    state = newest(folder)
     if state is not None:
         done = state["clock"]["now"]["agent_steps"]
         if wanted.steps < done:
             raise UsageError(f"{folder.path} is at step {done:,} already; give more than that, not {wanted.steps:,}")
-        wanted = evolve(wanted, settings={**wanted.settings, "threads": state["threads"]})
-    again = Run(assemble(wanted, registry), folder, listeners)
+        if "recipe" not in state:  # its writer knew no better
+            wanted = evolve(wanted, settings={**wanted.settings, "threads": state["threads"]})
+    assembly = assemble(wanted, registry)
+    if state is not None:
+        refuse_edited(assembly.recipe, folder.recipe, state)
+    again = Run(assembly, folder, listeners)
     if state is None:  # killed before the first checkpoint: from the start
+        folder.result.unlink(missing_ok=True)
         again.discard_metrics()
         again.begin()
     else:
@@ -105,12 +110,15 @@ def restore(path: Path | str, registry: Registry | None = None) -> Assembly:
         UsageError: If there is no run or no checkpoint, or it does not fit.
     """
     folder = RunFolder.open(Path(path))
-    saved = folder.checkpoints()
-    if not saved:
+    state = newest(folder)
+    if state is None:
         raise UsageError(f"{path} has no checkpoint yet")
     assembly = assemble(recipe.read(folder.recipe), Registry().load() if registry is None else registry)
-    state = checkpoint.read(saved[-1])
-    load_learners(assembly.agent, state)
+    try:
+        load_learners(assembly.agent, state)
+    except UsageError:
+        refuse_edited(assembly.recipe, folder.recipe, state)  # says more, if the file is to blame
+        raise
     assembly.clock.advance(**state["clock"]["now"])
     return assembly
 

@@ -166,12 +166,56 @@ def test_what_is_resumed_is_the_resolved_recipe_and_no_preset(tmp_path: Path) ->
     assert [(one.name, one.options["rho"]) for one in run.recipe.plugins] == [("sam", 0.2)]
 
 
-def test_the_number_of_threads_is_that_of_the_checkpoint(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("learning_rate = 6.25e-05", "learning_rate = 0.01", "learning_rate is 0.01 there and was 6.25e-05 so far"),
+        (
+            "batch_size = 4",
+            "batch_size = 8",
+            "batch_size is 8 there and was 4 so far; put batch_size = 4 back to go on",
+        ),
+        ("threads = 1", "threads = 2", "threads is 2 there and was 1 so far"),
+        ("discount = 0.9\n", "", "discount is 0.99 there and was 0.9 so far"),
+        ("seed = 0", "seed = 1", "seed is 1 there and was 0 so far"),
+        ("rho = 0.2", "rho = 0.3", "rho of sam is 0.3 there and was 0.2 so far; put rho = 0.2 back"),
+    ],
+)
+def test_a_recipe_that_was_edited_is_not_gone_on_by(tmp_path: Path, old: str, new: str, words: str) -> None:
+    settings = SETTINGS | {"discount": 0.9, "learning_rate": 6.25e-5}
+    wanted = evolve(PLAIN, plugins=(Chosen("sam", {"rho": 0.2}),), settings=settings)
+    path = tmp_path / "run"
+    running.run(wanted, path, [Stopping(20)], registry())
+    begun_with = (path / "recipe.toml").read_text()
+    edit(path, old, new)
+    kept = {file: file.read_bytes() for file in path.rglob("*") if file.is_file()}
+    for steps in (None, 40):
+        with pytest.raises(UsageError, match=re.escape(words)) as caught:
+            running.reopen(path, steps, registry=registry())
+        assert str(caught.value).startswith(f"the checkpoint does not fit {path / 'recipe.toml'}: ")
+        assert str(caught.value).endswith(f"begin a new run with: plastic run --config {path / 'recipe.toml'}")
+    assert {file: file.read_bytes() for file in path.rglob("*") if file.is_file()} == kept
+    (path / "recipe.toml").write_text(begun_with)
+    assert resumed(path).train() is not None
+
+
+def test_steps_may_be_edited_in_the_recipe(tmp_path: Path) -> None:
     running.run(PLAIN, tmp_path / "run", [Stopping(20)], registry())
-    path = tmp_path / "run" / "recipe.toml"
-    path.write_text(path.read_text().replace("threads = 1", "threads = 2"))
-    assert resumed(tmp_path / "run").settings.threads == 1
-    assert "threads = 1\n" in path.read_text()
+    edit(tmp_path / "run", "steps = 60", "steps = 40")
+    resumed(tmp_path / "run").train()
+    assert running.result_of(tmp_path / "run")["agent_steps"] == 40
+
+
+def test_a_checkpoint_of_before_recipes_were_kept_in_it_is_gone_on_from_as_ever(tmp_path: Path) -> None:
+    running.run(PLAIN, tmp_path / "run", [Stopping(20)], registry())
+    state = checkpoint.read(last(tmp_path / "run"))
+    del state["recipe"]
+    checkpoint.write(last(tmp_path / "run"), state, {})
+    edit(tmp_path / "run", "batch_size = 4", "batch_size = 8")
+    edit(tmp_path / "run", "threads = 1", "threads = 2")
+    run = resumed(tmp_path / "run")
+    assert (run.settings.threads, run.recipe.settings["batch_size"]) == (1, 8)
+    assert "threads = 1\n" in (tmp_path / "run" / "recipe.toml").read_text()
     assert torch.get_num_threads() == 1
 
 
@@ -180,10 +224,10 @@ def test_the_number_of_threads_is_that_of_the_checkpoint(tmp_path: Path) -> None
     [
         (lambda run: (run / "recipe.toml").unlink(), "is no run's folder: it holds no recipe.toml"),
         (lambda run: (run / "recipe.toml").write_text("agent ="), "recipe.toml is no TOML"),
-        (lambda run: cut(last(run)), "0000000020.ckpt is cut off; delete it to go on from the checkpoint before it"),
-        (lambda run: last(run).write_bytes(b"PK"), "0000000020.ckpt is no checkpoint of plastic"),
+        (lambda run: cut(last(run)), "0000000020.ckpt is cut off; delete it, and `plastic resume` begins the"),
+        (lambda run: last(run).write_bytes(b"PK"), "0000000020.ckpt is no checkpoint of plastic; delete it, and"),
         (lambda run: last(run).write_bytes(b'plastic checkpoint\n{"format": 7, "plastic": "9"}\n'), "which is newer"),
-        (lambda run: edit(run, "hidden = 8", "hidden = 9"), "the checkpoint does not fit recipe.toml beside it"),
+        (lambda run: edit(run, "hidden = 8", "hidden = 9"), "recipe.toml: hidden is 9 there and was 8 so far; put"),
         (
             lambda run: edit(run, 'agent = "rainbow"', 'agent = "rainbwo"'),
             "no agent 'rainbwo'; did you mean 'rainbow'?",
@@ -226,6 +270,21 @@ def test_after_a_damaged_checkpoint_is_deleted_the_one_before_it_is_gone_on_from
     assert run.clock.now.agent_steps == 45
     run.train()
     assert outcome(tmp_path / "run") == outcome(straight)
+
+
+def test_after_the_only_checkpoint_is_deleted_the_run_begins_anew(tmp_path: Path, straight: Path) -> None:
+    running.run(WALK, tmp_path / "run", [Stopping(50)], registry())
+    last(tmp_path / "run").unlink()
+    assert resumed(tmp_path / "run").train() is not None
+    assert outcome(tmp_path / "run") == outcome(straight)
+
+
+def test_a_finished_run_that_begins_anew_is_no_longer_finished(tmp_path: Path) -> None:
+    running.run(evolve(PLAIN, steps=20), tmp_path / "run", registry=registry())
+    last(tmp_path / "run").unlink()
+    assert resumed(tmp_path / "run", Stopping(17), steps=40).train() is None
+    assert resumed(tmp_path / "run").train() is not None
+    assert running.result_of(tmp_path / "run")["agent_steps"] == 40
 
 
 # ------------------------------------------------------------------ two at once
@@ -341,6 +400,23 @@ def test_what_is_restored_is_what_was_saved(straight: Path) -> None:
     saved = checkpoint.read(RunFolder(straight).checkpoints()[-1])
     assert exact(assembly.agent.learners["rainbow"].state_dict()) == exact(saved["learners"]["rainbow"])
     assert (assembly.clock.now.agent_steps, assembly.clock.now.updates) == (60, 51)
+
+
+def test_beside_a_run_at_work_the_checkpoint_that_it_keeps_is_restored(
+    tmp_path: Path, straight: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(straight, tmp_path / "run")
+    newer, older = last(tmp_path / "run"), RunFolder(tmp_path / "run").checkpoint(1)
+    newer.rename(older)
+    about = checkpoint.about
+
+    def rotated(path: Path) -> dict[str, Any]:
+        if older.exists():
+            older.rename(newer)
+        return about(path)
+
+    monkeypatch.setattr(checkpoint, "about", rotated)
+    assert running.restore(tmp_path / "run", registry()).clock.now.agent_steps == 60
 
 
 def test_before_its_first_checkpoint_a_run_has_learnt_nothing(tmp_path: Path) -> None:

@@ -22,8 +22,10 @@ def evaluate(folder: Path, /, *, episodes: int | None = None) -> int:
     from plastic.cli.output import console, on_terminal, show
     from plastic.cli.packages import registry
     from plastic.cli.plan import facts
+    from plastic.cli.seeds_folder import refuse_to_evaluate
     from plastic.cli.wording import count
 
+    refuse_to_evaluate(folder)
     assembly = running.restore(folder, registry())
     games = running.games_again(assembly, episodes)
     recipe, steps = assembly.recipe, count(assembly.clock.now.agent_steps, "step")

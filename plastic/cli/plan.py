@@ -17,20 +17,22 @@ if TYPE_CHECKING:
     from plastic.core.recipes.assemble import Assembly
 
 
-def plan(
-    assembly: "Assembly", folder: Path | None, *, seeds: str | None = None, logs: Sequence[str] = ()
-) -> RenderableType:
+def plan(assembly: "Assembly", folder: Path | None, logs: Sequence[str] = ()) -> RenderableType:
     """The plan as one reads it.
 
     Args:
         assembly: The run.
         folder: None as long as there is none.
-        seeds: Of several runs, in words, in the place of the assembly's own.
         logs: What else metrics are written for.
     """
-    parts: list[RenderableType] = [facts(_facts(assembly, folder, seeds, logs)), Text()]
-    if assembly.plugins:
-        parts += [_plugins(assembly), Text()]
+    return drawn(decided(assembly, folder, logs), plugins(assembly))
+
+
+def drawn(rows: Iterable[tuple[str, str]], table: RenderableType | None) -> RenderableType:
+    """The plan of what was decided, and of its plugins, if there are any."""
+    parts: list[RenderableType] = [facts(rows), Text()]
+    if table is not None:
+        parts += [table, Text()]
     return Group(*parts)
 
 
@@ -44,9 +46,10 @@ def facts(rows: Iterable[tuple[str, str]]) -> Table:
     return table
 
 
-def _facts(
-    assembly: "Assembly", folder: Path | None, seeds: str | None, logs: Sequence[str]
+def decided(
+    assembly: "Assembly", folder: Path | None, logs: Sequence[str], seeds: str | None = None
 ) -> Iterable[tuple[str, str]]:
+    """What was decided, by name; arguments as of `plan`, and several seeds in the place of the assembly's, in words."""
     recipe, total, now = assembly.recipe, assembly.clock.total, assembly.clock.now
     known = assembly.agent.presets.get(assembly.preset)
     yield "agent", recipe.agent
@@ -70,7 +73,10 @@ def _facts(
     yield "plugins", "in order of effect:" if assembly.plugins else "none"
 
 
-def _plugins(assembly: "Assembly") -> Table:
+def plugins(assembly: "Assembly") -> Table | None:
+    """A row for each plugin, in order of effect; None if there are none."""
+    if not assembly.plugins:
+        return None
     columns: dict[str, list[str]] = {"plugin": [], "on": [], "acts on": [], "when": [], "claims": [], "options": []}
     several = len(assembly.agent.learns) > 1
     turned = frozenset[str]().union(*(chosen.example.turns for chosen in assembly.plugins))

@@ -33,7 +33,9 @@ def resume(
     from plastic.cli.carry_out import carry_out, listeners
     from plastic.cli.output import show
     from plastic.cli.packages import registry
+    from plastic.cli.seeds_folder import refuse_to_resume
 
+    refuse_to_resume(folder)
     run = running.reopen(folder, steps, listeners(log or (), quiet), registry())
     if run is not None:
         return carry_out(run)

@@ -60,10 +60,9 @@ def run(
     if dry_run:
         return _dry_run(wanted, out, seeds, together, list(dict.fromkeys(log or ())))
     if seeds is not None:
-        from plastic.cli.seeds import parse_seeds, run_seeds
+        from plastic.cli.seeds import run_seeds
 
-        logs = [word for name in log or () for word in ("--log", name)]
-        return run_seeds(wanted, parse_seeds(seeds), out, logs, together, quiet)
+        return run_seeds(wanted, seeds, out, list(dict.fromkeys(log or ())), together, quiet)
     from plastic import running
     from plastic.cli.carry_out import carry_out, listeners
     from plastic.cli.packages import registry
@@ -78,14 +77,13 @@ def _dry_run(wanted: "Recipe", out: Path | None, seeds: str | None, together: in
     from plastic.cli.output import show
     from plastic.cli.packages import registry
     from plastic.cli.plan import plan
-    from plastic.cli.seeds import how_many, parse_seeds
-    from plastic.cli.wording import count
+    from plastic.cli.seeds import parse_seeds
+    from plastic.cli.several import Wanted, several
     from plastic.core.recipes.assemble import assemble
 
     listeners(logs, quiet=True)
     if seeds is not None:
-        several = parse_seeds(seeds)
-        _, at_once = how_many(wanted, several, together)
-        seeds = f"{seeds}: {count(len(several), 'run')}, {at_once} at a time"
-    show(plan(assemble(wanted, registry()), out, seeds=seeds, logs=logs))
+        show(several(Wanted(wanted, seeds, len(parse_seeds(seeds)), together, out, logs)).plan)
+    else:
+        show(plan(assemble(wanted, registry()), out, logs=logs))
     return 0

@@ -1,29 +1,29 @@
 """`plastic run --seeds 0-9`: a run with several seeds, each a process of its own, as many as the machine takes."""
 
-import json
+import shlex
 import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from multiprocessing import get_context
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from attrs import define, evolve, field
-from rich.console import RenderableType
-from rich.table import Table
+from attrs import define, evolve
 
+from plastic.cli.seed_run import SeedRun, results, standing
+from plastic.cli.several import Wanted, several
 from plastic.core.errors import UsageError
 
 if TYPE_CHECKING:
     from plastic.core.recipes.recipe import Recipe
 
 _MOST = 1_000
-_TELLING = ("plastic: ", "random actions", "training", "evaluation", "final evaluation", "score")  # lines of a run
+_COMPLAINING = "plastic: "
+_TELLING = ("random actions", "training", "evaluation", "final evaluation", "score")  # lines of a run
 _CHILD = "import sys; from plastic.cli.main import main; sys.exit(main())"
 
 
@@ -50,27 +50,11 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     return tuple(seeds)
 
 
-@define
-class _Seed:
-    """One seed's run, from outside."""
-
-    seed: int
-    folder: Path
-    said: str = "waits"
-    code: int | None = None
-    process: "subprocess.Popen[str] | None" = field(default=None, repr=False)
-
-    @property
-    def done(self) -> bool:
-        """Whether it came to its end."""
-        return self.code == 0
-
-
 @define(eq=False)
 class _Signals:
     """Hands a first Ctrl-C or SIGTERM on, so that each run stops with a checkpoint; a second ends them at once."""
 
-    seeds: Sequence[_Seed]
+    seeds: Sequence[SeedRun]
     first: signal.Signals | None = None
 
     def handle(self, number: int, frame: FrameType | None) -> None:
@@ -93,9 +77,9 @@ class _Signals:
 
 def run_seeds(
     wanted: "Recipe",
-    seeds: Sequence[int],
+    seeds: str,
     out: Path | None,
-    arguments: Sequence[str],
+    logs: Sequence[str],
     together: int | None,
     quiet: bool,
 ) -> int:
@@ -103,9 +87,9 @@ def run_seeds(
 
     Args:
         wanted: The recipe; its own seed does not count.
-        seeds: In the order they begin.
+        seeds: As `parse_seeds` reads them; in the order they begin.
         out: A new folder, in which each run has one named by its seed; None is the next free one under runs/.
-        arguments: Of `plastic run`, for every one of them.
+        logs: What else each of them writes metrics for.
         together: How many at a time; None is as many as the machine takes, see `plastic.cli.at_once`.
         quiet: Print the results alone.
 
@@ -113,83 +97,47 @@ def run_seeds(
         UsageError: If the recipe does not fit; nothing is begun then.
     """
     from plastic.cli.output import show
-    from plastic.core.runs.run_folder import new_folder
 
-    env, at_once = how_many(wanted, seeds, together)
-    parent = new_folder(out, f"{wanted.agent.split(':')[-1]}-{env.split('/')[-1]}-seeds")
+    numbers = parse_seeds(seeds)
+    decided = several(Wanted(wanted, seeds, len(numbers), together, out, logs, make=True))
+    assert decided.folder is not None
     if not quiet:
-        show(f"{len(seeds)} seeds, {at_once} at a time")
-    states = [_Seed(seed, parent / f"s{seed}") for seed in seeds]
+        show(decided.plan)
+    states = [SeedRun(seed, decided.folder / f"s{seed}") for seed in numbers]
     signals = _Signals(states)
+    arguments = [word for name in logs for word in ("--log", name)]
+    text = evolve(wanted, seed=0).toml()
     with tempfile.TemporaryDirectory() as scratch, signals.caught():
         recipe = Path(scratch) / "recipe.toml"
-        recipe.write_text(evolve(wanted, seed=0).toml(), encoding="utf-8")
-        _carry_out(states, recipe, arguments, at_once, signals, quiet)
-    show(_results(states))
+        recipe.write_text(text, encoding="utf-8")
+        _carry_out(states, recipe, arguments, decided.at_once, signals, quiet)
+    show(results(states))
+    kept = decided.folder / "seeds.toml"  # no recipe.toml: the folder is no run's
+    if not all(one.begun for one in states):
+        kept.write_text(text, encoding="utf-8")
     for one in states:
-        if one.code is not None and not one.done:
-            print(f"plastic: seed {one.seed}: {one.said}", file=sys.stderr)
+        if not one.done:
+            begin = shlex.join(_words(one, kept, arguments))
+            print(f"plastic: {one.ending(f'plastic {begin}')}", file=sys.stderr)
     if signals.first is not None:
         return 128 + signals.first
     return 0 if all(one.done for one in states) else 1
 
 
-def how_many(wanted: "Recipe", seeds: Sequence[int], together: int | None) -> tuple[str, int]:
-    """The environment's full name, and how many of the runs go on at a time; arguments as of `run_seeds`.
-
-    Raises:
-        UsageError: If the recipe does not fit.
-    """
-    if together is not None and together < 1:
-        raise UsageError(f"together must be at least 1, not {together}")
-    env, most = _fitting(wanted)
-    return env, min(len(seeds), together or most)
-
-
-def _fitting(wanted: "Recipe") -> tuple[str, int]:
-    """The environment's full name, and how many such runs the machine takes at a time.
-
-    A GPU is asked by another process, which takes its context with it, some hundreds of megabytes that the runs need.
-    """
-    if not wanted.device.startswith("cuda"):
-        found = _asked(wanted)
-    else:
-        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-            found = pool.submit(_asked, wanted).result()
-    if isinstance(found, str):
-        raise UsageError(found)
-    return found
-
-
-def _asked(wanted: "Recipe") -> tuple[str, int] | str:
-    """Or why the recipe does not fit, in words: what an error carries with it may not go from process to process."""
-    import torch
-
-    from plastic.cli.at_once import allocated, at_once, cores, room
-    from plastic.cli.packages import registry
-    from plastic.core.recipes.assemble import assemble
-
-    try:
-        assembly = assemble(wanted, registry())
-    except UsageError as error:
-        return str(error)
-    assembly.env.close()
-    device, env, threads = torch.device(wanted.device), assembly.recipe.env, assembly.settings.threads
-    run = allocated(device)
-    del assembly  # what it holds of a GPU is the runs'
-    return env, at_once(cores(), threads, room(device, run))
+def _words(one: SeedRun, recipe: Path, arguments: Sequence[str]) -> list[str]:
+    """What follows `plastic` to carry out one of them."""
+    return ["run", "--config", str(recipe), "--seed", str(one.seed), "--out", str(one.folder), *arguments]
 
 
 def _carry_out(
-    states: Sequence[_Seed], recipe: Path, arguments: Sequence[str], at_once: int, signals: _Signals, quiet: bool
+    states: Sequence[SeedRun], recipe: Path, arguments: Sequence[str], at_once: int, signals: _Signals, quiet: bool
 ) -> None:
     with _shown(states, quiet) as changed, ThreadPoolExecutor(at_once) as pool:
 
-        def one(state: _Seed) -> None:
+        def one(state: SeedRun) -> None:
             if signals.first is not None:
                 return
-            command = [sys.executable, "-P", "-c", _CHILD, "run", "--config", str(recipe), "--seed", str(state.seed)]
-            command += ["--out", str(state.folder), *arguments]
+            command = [sys.executable, "-P", "-c", _CHILD, *_words(state, recipe, arguments)]
             # in a session of its own: a terminal's Ctrl-C reaches it through us alone, and once
             with subprocess.Popen(
                 command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
@@ -198,17 +146,22 @@ def _carry_out(
                     state.process.send_signal(signals.first)
                 assert state.process.stdout is not None
                 for line in state.process.stdout:
-                    if line.startswith(_TELLING):
-                        state.said = " ".join(line.removeprefix("plastic: ").split())
+                    if line.startswith(_COMPLAINING):
+                        state.error = " ".join(line.removeprefix(_COMPLAINING).split())
+                    elif line.startswith(_TELLING):
+                        state.said = " ".join(line.split())
                         changed(state)
             state.code = state.process.returncode
+            if not state.done:
+                state.said = "failed" if signals.first is None else "stopped"  # why is said at the end
+                changed(state)
 
         for future in [pool.submit(one, state) for state in states]:
             future.result()
 
 
 @contextmanager
-def _shown(states: Sequence[_Seed], quiet: bool) -> Iterator[Callable[[_Seed], None]]:
+def _shown(states: Sequence[SeedRun], quiet: bool) -> Iterator[Callable[[SeedRun], None]]:
     from plastic.cli.output import console, on_terminal
 
     if quiet:
@@ -216,40 +169,7 @@ def _shown(states: Sequence[_Seed], quiet: bool) -> Iterator[Callable[[_Seed], N
     elif on_terminal():
         from rich.live import Live
 
-        with Live(_standing(states), console=console(), refresh_per_second=2, transient=True) as live:
-            yield lambda state: live.update(_standing(states))
+        with Live(standing(states), console=console(), refresh_per_second=2, transient=True) as live:
+            yield lambda state: live.update(standing(states))
     else:
         yield lambda state: print(f"seed {state.seed}: {state.said}", flush=True)
-
-
-def _standing(states: Sequence[_Seed]) -> RenderableType:
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(no_wrap=True, overflow="ellipsis")
-    for state in states:
-        table.add_row(f"seed {state.seed}", state.said)
-    return table
-
-
-def _results(states: Sequence[_Seed]) -> RenderableType:
-    from plastic.cli.wording import score
-
-    found = {state.seed: _result(state) for state in states}
-    scaled = any(result.get("normalised") is not None for result in found.values())
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for heading in ("seed", "score", *(("normalised",) if scaled else ())):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("folder", overflow="fold")
-    for state in states:
-        values = [found[state.seed].get(key) for key in ("mean", *(("normalised",) if scaled else ()))]
-        table.add_row(str(state.seed), *("" if value is None else score(value) for value in values), str(state.folder))
-    means = [result["mean"] for result in found.values() if result.get("mean") is not None]
-    if len(means) > 1:
-        reach = f"from {score(min(means))} to {score(max(means))}"
-        table.add_row("mean", score(sum(means) / len(means)), *([""] if scaled else []), reach)
-    return table
-
-
-def _result(state: _Seed) -> dict[str, Any]:
-    path = state.folder / "result.json"
-    return dict(json.loads(path.read_text(encoding="utf-8"))) if state.done and path.exists() else {}

@@ -49,7 +49,11 @@ def test_what_is_none_is_refused(text: str, words: str) -> None:
 def test_each_folder_is_what_a_single_run_writes(plastic: "Plastic") -> None:
     done = plastic.run("--seeds", "0,3", "--out", "several", "--plugin", "reset:when=20")
     assert (done.code, done.err) == (0, "")
-    assert done.out.startswith("2 seeds, ")  # 1 or 2 at a time, by the cores there are
+    lines = done.out.splitlines()
+    (told,) = (line for line in lines if line.startswith("seeds"))
+    assert told.startswith("seeds        0,3: 2 runs, ")  # 1 or 2 at a time, by the cores there are
+    assert lines.count("folder       several") == 1, "the plan is there once"
+    assert next(place for place, line in enumerate(lines) if line.startswith("seed ")) > lines.index(told)
     assert plastic.run("--seed", "3", "--out", "single", "--plugin", "reset:when=20", "--quiet").code == 0
     several, single = plastic.folder / "several" / "s3", plastic.folder / "single"
     assert {path.name for path in several.iterdir()} == {path.name for path in single.iterdir()}
@@ -89,9 +93,11 @@ def test_a_seed_that_fails_is_named_and_the_others_are_not_lost(plastic: "Plasti
     unlucky = derive(4, "rainbow", "unlucky", 5, "draw") % 1_000  # the fifth update of seed 4
     text = (plastic.folder / "mine.py").read_text()
     (plastic.folder / "mine.py").write_text(f"SEED = {unlucky}\n{text}")
-    done = plastic.run("--seeds", "3-4", "--out", "several", "--plugin", "mine:Unlucky", "--quiet")
+    done = plastic.run("--seeds", "3-4", "--out", "several", "--plugin", "mine:Unlucky")
     assert done.code == 1
     assert done.err == "plastic: seed 4: out of luck\n"
+    assert "out of luck" not in done.out, "it is said once"
+    assert "seed 4: failed" in done.out.splitlines()
     assert (plastic.folder / "several" / "s3" / "result.json").exists()
     assert not (plastic.folder / "several" / "s4" / "result.json").exists()
 
@@ -104,20 +110,45 @@ def test_what_does_not_fit_is_refused_before_anything_begins(plastic: "Plastic")
     assert not list(plastic.folder.iterdir())
 
 
-def test_ctrl_c_stops_every_run_with_a_checkpoint(plastic: "Plastic") -> None:
+def endless(plastic: "Plastic", *arguments: str) -> "subprocess.Popen[str]":
+    """Runs that have all begun to learn and do not end by themselves, two at a time."""
     command = [sys.executable, "-c", "import sys; from plastic.cli.main import main; sys.exit(main())"]
-    endless = ["1000000" if word == "150" else word for word in plastic.small]
-    arguments = ["run", *endless, "--seeds", "0-2", "--together", "2", "--out", "several"]
-    with subprocess.Popen([*command, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        learning = [plastic.folder / "several" / seed / "metrics.jsonl" for seed in ("s0", "s1")]
-        deadline = time.monotonic() + 120
-        while not all(path.exists() for path in learning) and time.monotonic() < deadline:
-            time.sleep(0.1)
+    longer = ["1000000" if word == "150" else word for word in plastic.small]
+    command += ["run", *longer, "--together", "2", "--out", "several", *arguments]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    learning = [plastic.folder / "several" / seed / "metrics.jsonl" for seed in ("s0", "s1")]
+    deadline = time.monotonic() + 120
+    while not all(path.exists() for path in learning) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return process
+
+
+def test_ctrl_c_stops_every_run_with_a_checkpoint(plastic: "Plastic") -> None:
+    with endless(plastic, "--seeds", "0-2") as process:
         os.kill(process.pid, signal.SIGINT)
-        _, errors = process.communicate(timeout=120)
+        out, errors = process.communicate(timeout=120)
     assert process.returncode == 130
     for seed in ("0", "1"):
         assert list((Path("several") / f"s{seed}" / "checkpoints").glob("*.ckpt"))
         assert f"plastic: seed {seed}: stopped after" in errors
         assert f"plastic resume several/s{seed}" in errors
     assert not (Path("several") / "s2").exists()
+    begin = "plastic run --config several/seeds.toml --seed 2 --out several/s2"
+    assert errors.splitlines()[-1] == f"plastic: seed 2 has not begun; begin it with: {begin}"
+    assert [line.split() for line in out.splitlines() if line.endswith("not begun")] == [["2", "not", "begun"]]
+    assert plastic(*begin.split()[1:], "--steps", "150", "--quiet").code == 0, "as it was said"
+    assert plastic.run("--seed", "2", "--out", "single", "--quiet").code == 0
+    for name in ("recipe.toml", "metrics.jsonl", "result.json", "run.json"):
+        assert Path("several/s2", name).read_bytes() == Path("single", name).read_bytes(), name
+
+
+def test_a_run_that_is_killed_is_named_with_its_signal(plastic: "Plastic") -> None:
+    with endless(plastic, "--seeds", "0-1", "--quiet") as process:
+        holder = Path("several/s0/.lock").read_text().split()[1]
+        os.kill(int(holder), signal.SIGKILL)
+        time.sleep(0.5)
+        os.kill(process.pid, signal.SIGINT)
+        _, errors = process.communicate(timeout=120)
+    first, second = errors.splitlines()
+    assert first == "plastic: seed 0 was killed (signal 9); go on with: plastic resume several/s0"
+    assert second.startswith("plastic: seed 1: stopped after")

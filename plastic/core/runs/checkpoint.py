@@ -89,7 +89,7 @@ def about(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
             if file.read(len(_MAGIC)) != _MAGIC:
-                raise UsageError(f"{path} is no checkpoint of plastic")
+                raise UsageError(f"{path} is no checkpoint of plastic; {_without(path)}")
             header = json.loads(file.readline())
             file.seek(0, os.SEEK_END)
             file.seek(max(0, file.tell() - len(_END)))
@@ -97,16 +97,23 @@ def about(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error
     except ValueError as error:
-        raise UsageError(f"{path} is damaged: its first line cannot be read") from error
+        raise UsageError(f"{path} is damaged: its first line cannot be read; {_without(path)}") from error
     if not isinstance(header, dict) or not isinstance(header.get("format"), int):
-        raise UsageError(f"{path} is damaged: its first line says no format")
+        raise UsageError(f"{path} is damaged: its first line says no format; {_without(path)}")
     if header["format"] > FORMAT:
         raise UsageError(
             f"{path} was written by plastic {header.get('plastic')}, which is newer; update plastic to read it"
         )
     if not complete:
-        raise UsageError(f"{path} is cut off; delete it to go on from the checkpoint before it")
+        raise UsageError(f"{path} is cut off; {_without(path)}")
     return header
+
+
+def _without(path: Path) -> str:
+    """What to do with one that cannot be read."""
+    if any(other.name < path.name for other in path.parent.glob(f"*{path.suffix}")):
+        return "delete it to go on from the checkpoint before it"
+    return "delete it, and `plastic resume` begins the run anew from its first step, exactly as it began"
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -127,7 +134,8 @@ def read(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise UsageError(f"cannot read {path}: {_why(error)}") from error
     except Exception as error:  # a damaged or foreign pickle raises whatever it runs into
-        raise UsageError(f"{path} is damaged: {' '.join(str(error).split())[:200]}") from error
+        reason = " ".join(str(error).split())[:200]
+        raise UsageError(f"{path} is damaged: {reason}; {_without(path)}") from error
     return state
 
 

@@ -235,6 +235,7 @@ class Run:
             "timing": self._timing.size(),
             "seconds": self.seconds,
             "threads": self.settings.threads,
+            "recipe": self.recipe.toml(),
             "torch": torch.get_rng_state(),
             "versions": versions(),
         }

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import pickle
+import re
 import signal
 import subprocess
 import sys
@@ -132,7 +133,7 @@ def test_damaged_anywhere_it_is_refused_or_the_same(path: Path) -> None:
         (b"plastic checkpoint\n[1]\n\ncomplete\n", "is damaged: its first line says no format"),
         (b"plastic checkpoint\n{}\n\ncomplete\n", "is damaged: its first line says no format"),
         (b'plastic checkpoint\n{"format": "1"}\n\ncomplete\n', "is damaged: its first line says no format"),
-        (b'plastic checkpoint\n{"format": 1}\n', "is cut off; delete it to go on from the checkpoint before it"),
+        (b'plastic checkpoint\n{"format": 1}\n', "is cut off; delete it, and `plastic resume` begins the run anew"),
         (b'plastic checkpoint\n{"format": 1}\nnot zstd\ncomplete\n', "is damaged: "),
         (b'plastic checkpoint\n{"format": 1}\n\ncomplete\n', "is damaged: "),
     ],
@@ -143,6 +144,15 @@ def test_a_foreign_file_is_refused(path: Path, content: bytes, words: str) -> No
         checkpoint.read(path)
     assert str(caught.value).startswith(f"{path} {words}")
     assert "\n" not in str(caught.value)
+    anew = "delete it, and `plastic resume` begins the run anew from its first step, exactly as it began"
+    assert str(caught.value).endswith(f"; {anew}")
+    for other in (path.with_name("0000000200.ckpt"), path.with_name(".0000000050.ckpt.partial")):
+        other.touch()
+    with pytest.raises(UsageError, match=re.escape(anew)):
+        checkpoint.read(path)
+    path.with_name("0000000050.ckpt").touch()
+    with pytest.raises(UsageError, match=r"; delete it to go on from the checkpoint before it$"):
+        checkpoint.read(path)
 
 
 def test_a_file_of_a_later_version_is_refused(path: Path) -> None:
