@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from plastic.cli.describe import PLACES, changed, moment, place
+from plastic.cli.listing import Listing
 from plastic.cli.wording import count
 from plastic.core.recipes.addressing import in_order_of_effect
 
@@ -69,7 +70,7 @@ def _facts(
     yield "plugins", "in order of effect:" if assembly.plugins else "none"
 
 
-def _plugins(assembly: "Assembly") -> Table:
+def _plugins(assembly: "Assembly") -> Listing:
     columns: dict[str, list[str]] = {"plugin": [], "on": [], "acts on": [], "when": [], "claims": [], "options": []}
     several = len(assembly.agent.learns) > 1
     for chosen in in_order_of_effect(assembly.plugins):
@@ -79,10 +80,5 @@ def _plugins(assembly: "Assembly") -> Table:
         row = (plugin.name, chosen.on if several else "", place(plugin), moment(plugin), claims, own)
         for column, cell in zip(columns.values(), row, strict=True):
             column.append(cell)
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     filled = {heading: cells for heading, cells in columns.items() if any(cells)}
-    for heading in filled:
-        table.add_column(heading, overflow="fold")
-    for row in zip(*filled.values(), strict=True):
-        table.add_row(*row)
-    return table
+    return Listing(tuple(filled), list(zip(*filled.values(), strict=True)))
