@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from plastic.cli.integer import Integer
 from plastic.cli.typed_recipe import FLAG, SEVERAL, typed_recipe
 from plastic.core.errors import UsageError
 
@@ -20,8 +21,8 @@ def bench(
     preset: str | None = None,
     plugin: Annotated[list[str] | None, SEVERAL] = None,
     set_: Annotated[list[str] | None, Parameter(name="--set"), SEVERAL] = None,
-    seed: int | None = None,
-    steps: int | None = None,
+    seed: Integer = None,
+    steps: Integer = None,
     device: str | None = None,
     config: Path | None = None,
     each: Annotated[bool, FLAG] = False,

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from plastic.cli.integer import Integer
 from plastic.core.errors import UsageError
 
 _SEVERAL = Parameter(consume_multiple=(1, 1000), negative=())
@@ -15,7 +16,7 @@ def resume(
     folder: Path,
     /,
     *,
-    steps: int | None = None,
+    steps: Integer = None,
     log: Annotated[list[Literal["tensorboard", "wandb"]] | None, _SEVERAL] = None,
     quiet: Annotated[bool, Parameter(negative=())] = False,
 ) -> int:
