@@ -56,6 +56,7 @@ def test_a_gpu_is_asked_once_the_process_has_given_back_what_it_held(monkeypatch
 def test_what_an_assembled_run_takes_is_measured_before_it_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
     wanted = Recipe(env="CartPole-v1", settings={"hidden": 16, "replay_capacity": 1_000, "threads": 1})
     seen: list[Any] = []
+    monkeypatch.setattr("os.cpu_count", lambda: 12)
     monkeypatch.setattr("plastic.cli.at_once.cores", lambda: 12)
     monkeypatch.setattr("plastic.cli.at_once.allocated", lambda device: RAINBOW)
 

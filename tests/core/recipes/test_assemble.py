@@ -439,6 +439,17 @@ def test_what_does_not_fit_is_refused_in_one_sentence(changes: dict[str, Any], w
     assert "\n" not in str(caught.value)
 
 
+def test_more_threads_than_the_machine_has_use_for_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 3)
+    assert assemble(evolve(WALK, settings={**TINY, "threads": 6}), registry()).settings.threads == 6
+    for threads in (7, 100_000):
+        with pytest.raises(UsageError) as caught:
+            assemble(evolve(WALK, settings={**TINY, "threads": threads}), registry())
+        assert str(caught.value) == (
+            f"run: threads must be at most 6, twice the cores of this machine (3), not {threads:,}"
+        )
+
+
 def test_a_cuda_device_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(UsageError, match="no CUDA device is available here; leave --device out to run on the CPU"):
