@@ -53,9 +53,12 @@ def bench(
     from plastic.cli.costs_table import costs_table
     from plastic.cli.output import show
     from plastic.report import costs_chart, costs_json
+    from plastic.report.writable import refuse_unwritable
 
     if chart is not None:
         costs_chart.refuse_unknown_format(chart)
+    for path in filter(None, (json, chart)):
+        refuse_unwritable(path)
     measured = _measured(wanted, each, seconds)
     show(costs_table(measured))
     if json is not None:

@@ -56,7 +56,7 @@ def _facts(
     steps = f"{total.agent_steps:,} agent steps"
     if total.frames != total.agent_steps:
         steps += f" ({total.frames:,} frames)"
-    yield "steps", f"{steps} -> {count(total.updates, 'update')} in total"
+    yield "steps", f"{steps} -> {_updates(assembly)}"
     if now.agent_steps:
         yield "goes on", f"after {count(now.agent_steps, 'step')} and {count(now.updates, 'update')}"
     yield "device", f"{recipe.device}, {count(assembly.settings.threads, 'thread')}"
@@ -68,6 +68,16 @@ def _facts(
     if logs:
         yield "log", ", ".join(logs)
     yield "plugins", "in order of effect:" if assembly.plugins else "none"
+
+
+def _updates(assembly: "Assembly") -> str:
+    """How many, or why there is none."""
+    total, agent = assembly.clock.total, assembly.agent
+    if total.updates:
+        return f"{count(total.updates, 'update')} in total"
+    if agent.learning_starts > total.agent_steps:
+        return f"no update: learning_starts={agent.learning_starts:,} comes after the last step"
+    return f"no update: replay_ratio={agent.replay_ratio:g} does not make one of these steps"
 
 
 def _plugins(assembly: "Assembly") -> Listing:
