@@ -72,12 +72,12 @@ def _facts(
 
 def _updates(assembly: "Assembly") -> str:
     """How many, or why there is none."""
-    total, agent = assembly.clock.total, assembly.agent
+    total, first = assembly.clock.total, assembly.agent.learning_starts
     if total.updates:
         return f"{count(total.updates, 'update')} in total"
-    if agent.learning_starts > total.agent_steps:
-        return f"no update: learning_starts={agent.learning_starts:,} comes after the last step"
-    return f"no update: replay_ratio={agent.replay_ratio:g} does not make one of these steps"
+    if first > total.agent_steps:
+        return f"no update: the first would follow step {first:,} (learning_starts)"
+    return f"no update: replay_ratio={assembly.owed.ratio:g} gives less than one in all"
 
 
 def _plugins(assembly: "Assembly") -> Listing:
