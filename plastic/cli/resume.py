@@ -38,7 +38,11 @@ def resume(
     run = running.reopen(folder, steps, listeners(log or (), quiet), registry())
     if run is not None:
         return carry_out(run)
-    show(f"{folder} has finished: {_in_words(running.result_of(folder))}")
+    result = running.result_of(folder)
+    done = result["agent_steps"]
+    if steps is not None and steps < done:
+        raise UsageError(f"{folder} is at step {done:,} already; give more than that, not {steps:,}")
+    show(f"{folder} has finished: {_in_words(result)}")
     show(f"to make it longer: plastic resume {quote(str(folder))} --steps N")
     return 0
 

@@ -27,6 +27,8 @@ WRONG = {
     "plugin's option": (["--plugin", "sam:roh=0.1"], "sam has no option 'roh'; did you mean 'rho'?"),
     "agent": (["--agent", "rainbo"], "no agent 'rainbo'; did you mean 'rainbow'?"),
     "environment": (["--env", "CartPol-v1"], "no environment 'CartPol-v1'; did you mean 'CartPole-v1'?"),
+    "environment like none": (["--env", "Nope-v9"], "no environment 'Nope-v9'; known: "),
+    "plugin in capitals": (["--plugin", "SAM"], "no plugin 'SAM'; did you mean 'sam'?"),
     "game": (["--env", "ALE/Pnog-v5"], "did you mean 'ALE/Pong-v5'?"),
     "setting": (["--set", "hiden=3"], "no setting 'hiden'; did you mean 'hidden'?"),
     "preset": (["--preset", "clasic"], "rainbow has no preset 'clasic'; did you mean 'classic'?"),

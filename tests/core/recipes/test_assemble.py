@@ -403,6 +403,8 @@ def test_an_agent_without_a_preset_for_what_it_would_see_is_refused() -> None:
         ({"env": "walkk"}, "no environment 'walkk'; did you mean 'walk'?"),
         ({"env": "CartPol-v1"}, "no environment 'CartPol-v1'; did you mean 'CartPole-v1'?"),
         ({"env": "zzzz"}, "no environment 'zzzz'; known: CartPole-v1, "),
+        ({"env": "Trwque-v0"}, "no environment 'Trwque-v0'; did you mean 'Torque-v0'?"),
+        ({"env": "Zzzz-v0"}, "no environment 'Zzzz-v0'; known: CartPole-v1, "),
         ({"env": "Table-v0"}, "Table-v0 gives observations of Discrete(4); agents need arrays, a Box"),
         ({"env": "Torque-v0"}, "rainbow needs discrete actions; this environment has Box("),
         ({"preset": "drq"}, "the preset 'drq' is for images, and this environment gives vectors; use classic"),
