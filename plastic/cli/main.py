@@ -11,6 +11,7 @@ from cyclopts.exceptions import UnusedCliTokensError
 from plastic import __version__
 from plastic.cli.bench import bench
 from plastic.cli.evaluate import evaluate
+from plastic.cli.memory import out_of_memory
 from plastic.cli.plugins import plugins
 from plastic.cli.resume import resume
 from plastic.cli.run import run
@@ -66,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return complain(f"cannot write the output: {error.strerror}", 1)
         if os.environ.get("PLASTIC_DEBUG"):
             traceback.print_exc()
-        return complain(_unexpected(error), 1)
+        return complain(out_of_memory(error) or _unexpected(error), 1)
     return code or 0
 
 
