@@ -14,6 +14,7 @@ from plastic.core.recipes import recipe
 from plastic.core.recipes.assemble import Assembly, assemble
 from plastic.core.recipes.recipe import Recipe
 from plastic.core.recipes.registry import Registry
+from plastic.core.recipes.settings import most_threads
 from plastic.core.runs.evaluation import evaluate
 from plastic.core.runs.folder_lock import FolderLock
 from plastic.core.runs.listener import Listener
@@ -106,6 +107,8 @@ def run(
 def restore(path: Path | str, registry: Registry | None = None) -> Assembly:
     """What the run in a folder has learnt by its last checkpoint.
 
+    It has as many threads as the run, or, where that had more cores, as many as this machine takes.
+
     Raises:
         UsageError: If there is no run or no checkpoint, or it does not fit.
     """
@@ -113,7 +116,11 @@ def restore(path: Path | str, registry: Registry | None = None) -> Assembly:
     state = newest(folder)
     if state is None:
         raise UsageError(f"{path} has no checkpoint yet")
-    assembly = assemble(recipe.read(folder.recipe), Registry().load() if registry is None else registry)
+    wanted = recipe.read(folder.recipe)
+    threads = wanted.settings.get("threads")
+    if isinstance(threads, int):
+        wanted = evolve(wanted, settings={**wanted.settings, "threads": min(threads, most_threads())})
+    assembly = assemble(wanted, Registry().load() if registry is None else registry)
     try:
         load_learners(assembly.agent, state)
     except UsageError:

@@ -375,6 +375,21 @@ def test_evaluating_again_plays_the_final_evaluation(straight: Path) -> None:
     assert outcome(straight)[2] == json.dumps(written, indent=2) + "\n"
 
 
+def test_what_was_learnt_on_a_larger_machine_is_used_on_this_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as larger:
+        larger.setattr("os.cpu_count", lambda: 100)
+        larger.setattr(torch, "set_num_threads", lambda threads: None)
+        running.run(
+            evolve(PLAIN, steps=20, settings={**PLAIN.settings, "threads": 9}), tmp_path / "run", (), registry()
+        )
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
+    assert running.restore(tmp_path / "run", registry()).settings.threads == 2
+    with pytest.raises(UsageError, match=r"^run: threads must be at most 2, .* not 9$"):
+        running.reopen(tmp_path / "run", 40, registry=registry())
+
+
 def test_evaluating_again_takes_the_threads_of_the_run(tmp_path: Path) -> None:
     running.run(evolve(PLAIN, steps=20), tmp_path / "run", registry=registry())
     restored = running.restore(tmp_path / "run", registry())

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from plastic.cli.integer import Integer
 from plastic.cli.typed_recipe import FLAG, SEVERAL, typed_recipe
 from plastic.core.errors import UsageError
 
@@ -20,8 +21,8 @@ def bench(
     preset: str | None = None,
     plugin: Annotated[list[str] | None, SEVERAL] = None,
     set_: Annotated[list[str] | None, Parameter(name="--set"), SEVERAL] = None,
-    seed: int | None = None,
-    steps: int | None = None,
+    seed: Integer = None,
+    steps: Integer = None,
     device: str | None = None,
     config: Path | None = None,
     each: Annotated[bool, FLAG] = False,
@@ -52,9 +53,12 @@ def bench(
     from plastic.cli.costs_table import costs_table
     from plastic.cli.output import show
     from plastic.report import costs_chart, costs_json
+    from plastic.report.writable import refuse_unwritable
 
     if chart is not None:
         costs_chart.refuse_unknown_format(chart)
+    for path in filter(None, (json, chart)):
+        refuse_unwritable(path)
     measured = _measured(wanted, each, seconds)
     show(costs_table(measured))
     if json is not None:

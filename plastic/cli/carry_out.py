@@ -42,7 +42,7 @@ def carry_out(run: "Run") -> int:
 
     Raises:
         RunError: If the run fails.
-        BrokenPipeError: If the run was stopped because nobody reads what it prints.
+        OSError: If the run was stopped because what it prints could not be written; nobody reads it, say.
     """
     with stopping(run) as caught:
         try:
@@ -54,7 +54,14 @@ def carry_out(run: "Run") -> int:
             if result is not None:
                 show(outcome(run, result))
                 return 0
+    go_on = f"stopped {at}; go on with: plastic resume {quote(str(run.folder.path))}"
     if caught.exit_code is None:
-        raise BrokenPipeError
-    print(f"plastic: stopped {at}; go on with: plastic resume {quote(str(run.folder.path))}", file=sys.stderr)
+        try:
+            show(go_on)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise OSError(error.errno, f"{error.strerror}; {go_on}") from error
+        return 1
+    print(f"plastic: {go_on}", file=sys.stderr)
     return caught.exit_code

@@ -1,12 +1,12 @@
 """The costs of plugins as one reads them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
+from plastic.cli.listing import Listing
 from plastic.cli.plan import facts
 from plastic.cli.wording import count
 
@@ -39,72 +39,76 @@ def _about(costs: "Costs") -> Iterable[tuple[str, str]]:
         yield "mind", f"other work held the processor: this process had it for {costs.processor:.0%} of the time"
 
 
-def _listed(*headings: str) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column(headings[0], overflow="fold")
-    for heading in headings[1:]:
-        table.add_column(heading, justify="right", no_wrap=True)
-    return table
+def _listed(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Listing:
+    return Listing(headings, rows, numbers=headings[1:])
 
 
-def _updates(costs: "Costs") -> Table:
-    table = _listed("plugins", "ms an update", "ratio to bare", "MB", "operations", "hours of updates")
+def _updates(costs: "Costs") -> Listing:
+    headings = ("plugins", "ms an update", "ratio to bare", "MB", "operations", "hours of updates")
+    rows = []
     for row in costs.rows:
         ratio = f"{row.ratio.median:.2f} [{row.ratio.lower:.2f}, {row.ratio.upper:.2f}]"
-        table.add_row(
-            row.name,
-            milliseconds(row.seconds.median),
-            "1" if row is costs.rows[0] else ratio,
-            f"{row.megabytes:,.1f}",
-            f"{row.dispatched.operations:,.0f}",
-            "not known" if row.hours is None else f"{row.hours:.2f}",
+        rows.append(
+            (
+                row.name,
+                milliseconds(row.seconds.median),
+                "1" if row is costs.rows[0] else ratio,
+                f"{row.megabytes:,.1f}",
+                f"{row.dispatched.operations:,.0f}",
+                "not known" if row.hours is None else f"{row.hours:.2f}",
+            )
         )
-    return table
+    return _listed(headings, rows)
 
 
-def _gpu(costs: "Costs") -> Table:
-    table = _listed("on the GPU", "kernels an update", "ms of kernels", "ms back to back", "idle", "MB at most")
+def _gpu(costs: "Costs") -> Listing:
+    headings = ("on the GPU", "kernels an update", "ms of kernels", "ms back to back", "idle", "MB at most")
+    rows = []
     for row in costs.rows:
         kernels = row.dispatched.kernels
         most = "not known" if row.gpu_megabytes is None else f"{row.gpu_megabytes:,.0f}"
         if kernels is None:
-            table.add_row(row.name, *["not known"] * 4, most)
+            rows.append((row.name, *["not known"] * 4, most))
             continue
-        table.add_row(
-            row.name,
-            f"{kernels.count:,.0f}",
-            milliseconds(kernels.seconds),
-            milliseconds(kernels.update),
-            f"{kernels.idle:.0%}",
-            most,
+        rows.append(
+            (
+                row.name,
+                f"{kernels.count:,.0f}",
+                milliseconds(kernels.seconds),
+                milliseconds(kernels.update),
+                f"{kernels.idle:.0%}",
+                most,
+            )
         )
-    return table
+    return _listed(headings, rows)
 
 
-def _moments(costs: "Costs") -> Table:
-    table = _listed("at its moments", "ms more", "in updates", "moments", "of the updates' time")
+def _moments(costs: "Costs") -> Listing:
+    headings = ("at its moments", "ms more", "in updates", "moments", "of the updates' time")
+    rows = []
     whole, bare = costs.rows[-1], costs.rows[0].seconds.median
     for moment in whole.moments:
         share = "not known"
         if moment.times is not None and whole.hours:
             share = f"{moment.times * moment.seconds / (whole.hours * 3600):.2%}"
-        table.add_row(
-            f"{moment.plugin}, {moment.when}",
-            milliseconds(moment.seconds),
-            f"{moment.seconds / bare:.2f}",
-            "not known" if moment.times is None else f"{moment.times:,}",
-            share,
+        rows.append(
+            (
+                f"{moment.plugin}, {moment.when}",
+                milliseconds(moment.seconds),
+                f"{moment.seconds / bare:.2f}",
+                "not known" if moment.times is None else f"{moment.times:,}",
+                share,
+            )
         )
-    return table
+    return _listed(headings, rows)
 
 
-def _parts(costs: "Costs") -> Table:
+def _parts(costs: "Costs") -> Listing:
     whole = "of an update with all plugins"
-    table = _listed(f"{whole}, not captured" if costs.captured else whole, "ms", "share")
+    headings = (f"{whole}, not captured" if costs.captured else whole, "ms", "share")
     total = sum(costs.parts.values())
-    for part, seconds in costs.parts.items():
-        table.add_row(part, milliseconds(seconds), f"{seconds / total:.1%}")
-    return table
+    rows = [(part, milliseconds(seconds), f"{seconds / total:.1%}") for part, seconds in costs.parts.items()]
+    return _listed(headings, rows)
 
 
 def _run(costs: "Costs") -> Iterable[tuple[str, str]]:

@@ -3,10 +3,11 @@
 from contextlib import nullcontext
 from pathlib import Path
 
+from plastic.cli.integer import Integer
 from plastic.core.errors import UsageError
 
 
-def evaluate(folder: Path, /, *, episodes: int | None = None) -> int:
+def evaluate(folder: Path, /, *, episodes: Integer = None) -> int:
     """Play games with what a run has learnt by its last checkpoint.
 
     The games are those of the evaluation at the run's end, and further ones if more are asked for.

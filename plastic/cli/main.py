@@ -11,6 +11,7 @@ from cyclopts.exceptions import UnusedCliTokensError
 from plastic import __version__
 from plastic.cli.bench import bench
 from plastic.cli.evaluate import evaluate
+from plastic.cli.memory import out_of_memory
 from plastic.cli.plugins import plugins
 from plastic.cli.resume import resume
 from plastic.cli.run import run
@@ -46,6 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     # Before torch comes in: threads that wait by spinning halve the speed of whoever shares the cores.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if sys.stdout is None:  # as Python has it when the file is closed
+        return complain("standard output is closed; send it to /dev/null to print nothing", UsageError.exit_code)
     try:
         code: int | None = app(list(sys.argv[1:] if argv is None else argv))
         sys.stdout.flush()  # a pipe that was closed shows here, and not when Python exits
@@ -56,13 +59,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return complain("interrupted", 130)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered goes there
+        _print_no_more()
         return 141
     except Exception as error:  # the last resort: what nobody expected is one line as well
+        if isinstance(error, OSError) and error.filename is None and not _prints():
+            _print_no_more()
+            return complain(f"cannot write the output: {error.strerror}", 1)
         if os.environ.get("PLASTIC_DEBUG"):
             traceback.print_exc()
-        return complain(_unexpected(error), 1)
+        return complain(out_of_memory(error) or _unexpected(error), 1)
     return code or 0
+
+
+def _prints() -> bool:
+    """Whether the output takes an empty line, and what is still buffered."""
+    try:
+        print(flush=True)
+    except OSError:
+        return False
+    return True
+
+
+def _print_no_more() -> None:
+    """Have what is still buffered vanish: Python writes it when it exits."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def complain(message: str, code: int) -> int:

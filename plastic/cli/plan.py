@@ -10,6 +10,7 @@ from rich.text import Text
 
 from plastic.cli.acting import never_acts
 from plastic.cli.describe import PLACES, changed, moment, place
+from plastic.cli.listing import Listing
 from plastic.cli.wording import count
 from plastic.core.recipes.addressing import in_order_of_effect
 
@@ -59,7 +60,7 @@ def decided(
     steps = f"{total.agent_steps:,} agent steps"
     if total.frames != total.agent_steps:
         steps += f" ({total.frames:,} frames)"
-    yield "steps", f"{steps} -> {count(total.updates, 'update')} in total"
+    yield "steps", f"{steps} -> {_updates(assembly)}"
     if now.agent_steps:
         yield "goes on", f"after {count(now.agent_steps, 'step')} and {count(now.updates, 'update')}"
     yield "device", f"{recipe.device}, {count(assembly.settings.threads, 'thread')}"
@@ -73,7 +74,17 @@ def decided(
     yield "plugins", "in order of effect:" if assembly.plugins else "none"
 
 
-def plugins(assembly: "Assembly") -> Table | None:
+def _updates(assembly: "Assembly") -> str:
+    """How many, or why there is none."""
+    total, first = assembly.clock.total, assembly.agent.learning_starts
+    if total.updates:
+        return f"{count(total.updates, 'update')} in total"
+    if first > total.agent_steps:
+        return f"no update: the first would follow step {first:,} (learning_starts)"
+    return f"no update: replay_ratio={assembly.owed.ratio:g} gives less than one in all"
+
+
+def plugins(assembly: "Assembly") -> Listing | None:
     """A row for each plugin, in order of effect; None if there are none."""
     if not assembly.plugins:
         return None
@@ -88,10 +99,5 @@ def plugins(assembly: "Assembly") -> Table | None:
         row = (plugin.name, chosen.on if several else "", place(plugin), when, claims, own)
         for column, cell in zip(columns.values(), row, strict=True):
             column.append(cell)
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     filled = {heading: cells for heading, cells in columns.items() if any(cells)}
-    for heading in filled:
-        table.add_column(heading, overflow="fold")
-    for row in zip(*filled.values(), strict=True):
-        table.add_row(*row)
-    return table
+    return Listing(tuple(filled), list(zip(*filled.values(), strict=True)))

@@ -26,19 +26,16 @@ plugins = App(
 @plugins.default
 def table() -> int:
     """List the plugins that are installed."""
-    from rich.table import Table
-
     from plastic.cli.describe import in_one_line, kind
+    from plastic.cli.listing import Listing
     from plastic.cli.output import show
     from plastic.cli.packages import registry
 
     known = registry(warn=False)
-    listed = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for heading in ("plugin", "kind", "what it does", "package"):
-        listed.add_column(heading, no_wrap=heading in ("plugin", "kind"), overflow="fold")
-    for name, entry in known.all("plugin").items():
-        listed.add_row(name, kind(entry.cls), in_one_line(entry.cls), entry.package)
-    show(listed)
+    rows = [
+        (name, kind(entry.cls), in_one_line(entry.cls), entry.package) for name, entry in known.all("plugin").items()
+    ]
+    show(Listing(("plugin", "kind", "what it does", "package"), rows, whole=("plugin", "kind")))
     for package, why in known.broken.items():
         show("", f"{package} failed to load and is left out: {' '.join(why.split())}")
     return 0
@@ -146,18 +143,15 @@ def _claims(cls: "type[Plugin]") -> str:
 
 def _options(cls: "type[Plugin]") -> "RenderableType":
     from rich.console import Group
-    from rich.table import Table
 
     from plastic.cli.describe import options_of
+    from plastic.cli.listing import Listing
 
     options = options_of(cls)
     if not options:
         return "It has no options."
-    listed = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for heading in ("option", "type", "default", "meaning"):
-        listed.add_column(heading, no_wrap=heading == "option", overflow="fold")
-    for option in options:
-        listed.add_row(option.name, option.type, option.default, option.meaning)
+    rows = [(option.name, option.type, option.default, option.meaning) for option in options]
+    listed = Listing(("option", "type", "default", "meaning"), rows, whole=("option",))
     schedules = [option for option in options if option.type == "schedule"]
     if not schedules:
         return listed

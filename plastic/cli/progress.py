@@ -46,10 +46,10 @@ class Progress(Standing):
         self.say("")
 
     def say(self, what: RenderableType) -> None:
-        """Print something that stays; when nobody reads it any more, the run stops with a checkpoint."""
+        """Print something that stays; when nobody reads it any more, or the disk is full, the run stops."""
         try:
             self.write(what)
-        except BrokenPipeError:
+        except OSError:
             self._run.stop = True
 
     def write(self, what: RenderableType) -> None:

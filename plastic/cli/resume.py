@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from plastic.cli.integer import Integer
 from plastic.core.errors import UsageError
 
 _SEVERAL = Parameter(consume_multiple=(1, 1000), negative=())
@@ -15,7 +16,7 @@ def resume(
     folder: Path,
     /,
     *,
-    steps: int | None = None,
+    steps: Integer = None,
     log: Annotated[list[Literal["tensorboard", "wandb"]] | None, _SEVERAL] = None,
     quiet: Annotated[bool, Parameter(negative=())] = False,
 ) -> int:
@@ -39,7 +40,11 @@ def resume(
     run = running.reopen(folder, steps, listeners(log or (), quiet), registry())
     if run is not None:
         return carry_out(run)
-    show(f"{folder} has finished: {_in_words(running.result_of(folder))}")
+    result = running.result_of(folder)
+    done = result["agent_steps"]
+    if steps is not None and steps < done:
+        raise UsageError(f"{folder} is at step {done:,} already; give more than that, not {steps:,}")
+    show(f"{folder} has finished: {_in_words(result)}")
     show(f"to make it longer: plastic resume {quote(str(folder))} --steps N")
     return 0
 

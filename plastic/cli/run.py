@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
+from plastic.cli.integer import Integer
 from plastic.cli.typed_recipe import FLAG, SEVERAL, typed_recipe
 from plastic.core.errors import UsageError
 
@@ -22,10 +23,10 @@ def run(
     preset: str | None = None,
     plugin: Annotated[list[str] | None, SEVERAL] = None,
     set_: Annotated[list[str] | None, Parameter(name="--set"), SEVERAL] = None,
-    seed: int | None = None,
+    seed: Integer = None,
     seeds: str | None = None,
-    together: int | None = None,
-    steps: int | None = None,
+    together: Integer = None,
+    steps: Integer = None,
     device: str | None = None,
     out: Path | None = None,
     config: Path | None = None,

@@ -39,13 +39,18 @@ class RunError(PlasticError):
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
-    """The end of an error about an unknown name: the nearest known one, else all that are known.
+    """The end of an error about an unknown name: the nearest known one in any case, else all that are known.
 
     >>> suggestion("smm", ["sam", "swa"])
+    "did you mean 'sam'?"
+    >>> suggestion("SAM", ["sam", "swa"])
     "did you mean 'sam'?"
     >>> suggestion("zzz", ["sam", "swa"])
     'known: sam, swa'
     """
     known = sorted(known)
     near = get_close_matches(name, known, n=1)
+    if not near or near[0].lower() != name.lower():
+        small = {one.lower(): one for one in known}
+        near = [small[one] for one in get_close_matches(name.lower(), small, n=1)] or near
     return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known) or 'none'}"

@@ -159,7 +159,7 @@ class Every(Schedule):
 
     def __str__(self) -> str:
         unit = self.of.replace("_", " ")
-        text = f"every {self.period:,} {unit}"
+        text = f"every {self.period:,} {unit}" if self.period > 1 else f"every {unit[:-1]}"
         if self.start:
             text += f" after {self.start:,}" if self.start > 0 else f" in the last {-self.start:,}"
         if self.stop is None:

@@ -20,6 +20,9 @@ from plastic.core.validators import between
 # The shortest side of an image that three convolutions of 8, 4 and 3 pixels at strides 4, 2 and 1 can take
 _SMALLEST_IMAGE = 36
 
+# Folders of Gymnasium's own environments, and the extras that bring what they import
+_EXTRAS = {"mujoco": "mujoco", "box2d": "box2d", "classic_control": "classic-control", "toy_text": "toy-text"}
+
 
 @frozen
 class Gymnasium(EnvFamily):
@@ -72,6 +75,8 @@ class Gymnasium(EnvFamily):
         with warnings.catch_warnings(action="ignore"):  # that there is a newer version, say
             try:
                 bare = _make(full)
+            except ModuleNotFoundError as error:
+                raise UsageError(f"cannot make {full}: {_one_line(error)}; {_install(full, error.name)}") from error
             except Exception as error:  # whatever a foreign environment raises when it cannot be built
                 raise UsageError(f"cannot make {full}: {_one_line(error)}") from error
             return Stacked(_arranged(bare, full), self.frame_stack)
@@ -147,6 +152,14 @@ def _make(full: str) -> Env:
 
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def _install(full: str, module: str | None) -> str:
+    """What to install where a module is missing."""
+    spec = gymnasium.registry.get(full)
+    home = "" if spec is None else str(spec.entry_point).removeprefix("gymnasium.envs.").partition(".")[0]
+    package = f"'gymnasium[{_EXTRAS[home]}]'" if home in _EXTRAS else (module or "").partition(".")[0]
+    return f"install what it needs, as by: pip install {package}"
 
 
 def _arranged(env: Env, full: str) -> Env:

@@ -3,6 +3,8 @@
 import json
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
     from tests.cli.conftest import Plastic
 
@@ -45,10 +47,14 @@ def test_what_nobody_knows_is_said(plastic: "Plastic") -> None:
     assert "updates     not known: a schedule counts episodes" in done.out
 
 
-def test_wrong_use_is_said_before_anything_is_timed(plastic: "Plastic") -> None:
+def test_wrong_use_is_said_before_anything_is_timed(plastic: "Plastic", monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("plastic.bench.costs.take_turns", lambda *_: pytest.fail("it was timed"))
     assert "costs.txt names no picture" in plastic(*SMALL, "--chart", "costs.txt").error
     assert "seconds must be more than 0" in plastic("bench", "--seconds", "0").error
     assert "no plugin 'samm'" in plastic(*SMALL, "--plugin", "samm").error
-    done = plastic(*SMALL, "--json", "nowhere/costs.json")
-    assert done.code == 1
-    assert "cannot write nowhere/costs.json" in done.error
+    for option, name in (("--json", "costs.json"), ("--chart", "costs.svg")):
+        done = plastic(*SMALL, option, f"nowhere/{name}")
+        assert done.code == 2
+        assert done.error == f"cannot write nowhere/{name}: No such file or directory"
+    assert "cannot write .: Is a directory" in plastic(*SMALL, "--json", ".").error
+    assert not list(plastic.folder.iterdir())

@@ -11,8 +11,8 @@ from plastic.core.recipes.recipe import Chosen, Recipe
 from plastic.core.recipes.registry import Registry
 
 
-def lines(costs: Costs) -> list[str]:
-    console = Console(width=200, no_color=True)
+def lines(costs: Costs, width: int = 200) -> list[str]:
+    console = Console(width=width, no_color=True)
     with console.capture() as captured:
         console.print(costs_table(costs))
     return [line.rstrip() for line in captured.get().splitlines()]
@@ -62,3 +62,16 @@ def test_of_captured_updates_the_parts_are_those_of_one_that_is_not(
     printed = lines(on_a_gpu(costs, None))
     assert "device  cuda, 1 thread, captured" in printed
     assert any(line.startswith("of an update with all plugins, not captured  ") for line in printed)
+
+
+@pytest.mark.parametrize("width", [40, 50, 60, 80])
+def test_in_a_narrow_terminal_every_row_has_its_label_and_all_its_numbers(costs: Costs, width: int) -> None:
+    printed = lines(costs, width)
+    assert max(map(len, printed)) <= width
+    words = " ".join(printed).split()
+    assert "sam" in words
+    assert words.count("bare") >= 2, "the row and the heading"
+    ratio = costs.rows[1].ratio
+    assert f"{ratio.median:.2f} [{ratio.lower:.2f}, {ratio.upper:.2f}]" in "\n".join(printed)
+    assert "operations" in words
+    assert f"{costs.rows[1].dispatched.operations:,.0f}" in words

@@ -79,6 +79,47 @@ def test_a_reader_that_leaves_stops_a_run_with_a_checkpoint(plastic: "Plastic", 
     assert list((tmp_path / "mine/checkpoints").glob("*.ckpt"))
 
 
+needs_full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full to be a full disk")
+
+
+@needs_full
+@pytest.mark.parametrize("command", [("--help",), ("plugins",), ("run", "--env", "CartPole-v1", "--dry-run")])
+def test_a_disk_that_is_full_is_named(tmp_path: Path, command: tuple[str, ...]) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [*COMMAND, *command], stdout=full, stderr=subprocess.PIPE, cwd=tmp_path, env=QUIETLY, check=False
+        )
+    assert (done.returncode, done.stderr) == (1, b"plastic: cannot write the output: No space left on device\n")
+
+
+@needs_full
+def test_a_disk_that_is_full_stops_a_run_with_a_checkpoint(plastic: "Plastic", tmp_path: Path) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [*COMMAND, "run", *plastic.small, "--out", "mine"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            cwd=tmp_path,
+            env=QUIETLY,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr == (
+        b"plastic: cannot write the output: No space left on device; "
+        b"stopped after 0 steps; a checkpoint was written; go on with: plastic resume mine\n"
+    )
+    assert plastic("resume", "mine", "--quiet").code == 0
+
+
+@pytest.mark.parametrize("command", [("--help",), ("run", "--out", "mine")])
+def test_an_output_that_is_closed_is_refused(tmp_path: Path, command: tuple[str, ...]) -> None:
+    closed = ["sh", "-c", 'exec "$@" >&-', "sh", *COMMAND, *command]
+    done = subprocess.run(closed, stderr=subprocess.PIPE, cwd=tmp_path, env=QUIETLY, check=False)
+    assert done.returncode == 2
+    assert done.stderr == b"plastic: standard output is closed; send it to /dev/null to print nothing\n"
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_from_outside_leaves_a_checkpoint(
     plastic: "Plastic", tmp_path: Path, number: signal.Signals, code: int

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from plastic.cli import output
 from plastic.core.recipes.options import fields
 from plastic.core.recipes.registry import Registry
 
@@ -25,6 +26,17 @@ def test_the_list_has_a_line_for_every_plugin(plastic: "Plastic") -> None:
     assert "modifier      Step with the gradient at w + rho g / |g| instead of at w " in sam
     assert sam.endswith(" plastic-rl")
     assert "arXiv" not in done.out
+
+
+@pytest.mark.parametrize("arguments", [("plugins",), ("plugins", "show", "sam")])
+def test_in_a_narrow_terminal_nothing_is_lost(
+    plastic: "Plastic", monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    wide = plastic(*arguments).out.split()
+    monkeypatch.setattr(output, "_ANY_WIDTH", 40)
+    narrow = plastic(*arguments).out
+    assert max(map(len, narrow.splitlines())) <= 40
+    assert {word for word in wide if len(word) < 20} <= set(narrow.split())
 
 
 def test_brackets_in_a_docstring_are_text(plastic: "Plastic") -> None:

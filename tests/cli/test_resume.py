@@ -121,3 +121,10 @@ def test_fewer_steps_than_were_done_are_refused(plastic: "Plastic", monkeypatch:
     refused = plastic("resume", "mine", "--steps", "50")
     assert refused.code == 2
     assert "mine is at step 97 already" in refused.error
+
+
+def test_fewer_steps_than_a_finished_run_has_are_refused(plastic: "Plastic", finished: Path) -> None:
+    refused = plastic("resume", finished, "--steps", "149")
+    assert (refused.code, refused.out) == (2, "")
+    assert refused.error == "finished is at step 150 already; give more than that, not 149"
+    assert plastic("resume", finished, "--steps", "150").out.startswith("finished has finished: 150 steps")

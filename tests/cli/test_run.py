@@ -141,6 +141,18 @@ def test_the_plan_names_what_differs_from_the_defaults_and_only_that(plastic: "P
     ]
 
 
+@pytest.mark.parametrize(
+    ("setting", "why"),
+    [
+        ("learning_starts=151", "the first would follow step 151 (learning_starts)"),
+        ("replay_ratio=1e-9", "replay_ratio=1e-09 gives less than one in all"),
+        ("replay_ratio=0.008", "replay_ratio=0.008 gives less than one in all"),  # of 119 steps
+    ],
+)
+def test_the_plan_of_a_run_that_learns_nothing_says_why(plastic: "Plastic", setting: str, why: str) -> None:
+    assert f"steps        150 agent steps -> no update: {why}\n" in plastic.run("--set", setting, "--dry-run").out
+
+
 def test_the_plan_of_a_game_counts_frames(plastic: "Plastic") -> None:
     pytest.importorskip("ale_py")
     plan = plastic("run", "--env", "pong", "--steps", "3000", "--dry-run").out

@@ -11,5 +11,8 @@ def test_errors_of_use_end_with_2_and_failures_with_1() -> None:
 
 def test_the_nearest_name_or_all_of_them() -> None:
     assert suggestion("rest", iter(["swa", "reset", "sam"])) == "did you mean 'reset'?"
+    assert suggestion("SAM", ["swa", "reset", "sam"]) == "did you mean 'sam'?"
+    assert suggestion("cartpol-v1", ["CartPole-v1", "Other-v1"]) == "did you mean 'CartPole-v1'?"
+    assert suggestion("Sam", ["Sim", "sam"]) == "did you mean 'sam'?"
     assert suggestion("xyz", ["swa", "reset"]) == "known: reset, swa"
     assert suggestion("xyz", []) == "known: none"

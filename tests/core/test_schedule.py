@@ -156,6 +156,8 @@ def test_what_cannot_be_is_refused(kind: Any, arguments: dict[str, Any], words: 
     ("schedule", "words"),
     [
         (Every(40_000), "every 40,000 updates"),
+        (Every(1), "every update"),
+        (Every(1, of="agent_steps", start=-100), "every agent step in the last 100"),
         (Every(100, of="agent_steps", start=2_000), "every 100 agent steps after 2,000"),
         (Every(100, start=-40_000), "every 100 updates in the last 40,000"),
         (Every(100, stop=500), "every 100 updates, to 500"),

@@ -10,6 +10,7 @@ import gymnasium
 import numpy as np
 import pytest
 from gymnasium import spaces
+from gymnasium.envs.registration import EnvSpec
 from numpy.typing import NDArray
 
 from plastic.core.agent import observations_of
@@ -381,3 +382,25 @@ def test_an_environment_that_fails_without_a_word(register: Register) -> None:
 def test_a_value_out_of_range() -> None:
     with pytest.raises(UsageError, match="frame_stack must be at least 1"):
         options.build(Gymnasium, {"frame_stack": 0}, "gymnasium")
+
+
+@pytest.mark.parametrize(
+    ("home", "package"),
+    [
+        ("gymnasium.envs.toy_text.such:Env", "'gymnasium[toy-text]'"),
+        ("nowhere_else.such:Env", "imageio"),
+    ],
+)
+def test_a_module_that_is_missing_is_named_with_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, home: str, package: str
+) -> None:
+    def make(*_: Any, **__: Any) -> Any:
+        raise ModuleNotFoundError("No module named 'imageio.v2'", name="imageio.v2")
+
+    monkeypatch.setitem(gymnasium.registry, "Such-v0", EnvSpec("Such-v0", entry_point=home))
+    monkeypatch.setattr(gymnasium, "make", make)
+    with pytest.raises(UsageError) as caught:
+        Gymnasium().make("Such-v0")
+    assert str(caught.value) == (
+        f"cannot make Such-v0: No module named 'imageio.v2'; install what it needs, as by: pip install {package}"
+    )

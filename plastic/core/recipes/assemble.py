@@ -3,6 +3,7 @@
 import gc
 import os
 from collections.abc import Mapping, Sequence
+from difflib import SequenceMatcher
 from typing import Any
 
 import gymnasium
@@ -23,6 +24,8 @@ from plastic.core.recording.cuda_graphs import CudaGraphs
 from plastic.core.recording.programs import Programs
 from plastic.core.runs.replay_ratio import Owed
 from plastic.core.schedule import Clock, Counts
+
+_NEAR = 0.6  # the likeness of names, from 0 to 1, above which one may be meant by the other
 
 
 @frozen(eq=False)
@@ -237,8 +240,15 @@ def find_task(task: str, registry: Registry) -> tuple[type[EnvFamily], str]:
         if found is not None:
             return family, found
     known = [name for family in families for name in family().tasks()]
-    short = {name.split("/")[-1].split("-v")[0].lower(): name for name in known}
-    raise UsageError(f"no environment {task!r}; {suggestion(task, [*known, *short])}{registry.failures()}")
+    wanted = _bare(task)
+    near = [name for name in known if SequenceMatcher(None, wanted, _bare(name)).ratio() > _NEAR]
+    hint = suggestion(task, [*near, *map(_bare, near)]) if near else f"known: {', '.join(sorted(known)) or 'none'}"
+    raise UsageError(f"no environment {task!r}; {hint}{registry.failures()}")
+
+
+def _bare(task: str) -> str:
+    """Without namespace and version, which make strangers alike."""
+    return task.rpartition("/")[2].partition("-v")[0].lower()
 
 
 def _sort_settings(

@@ -403,6 +403,8 @@ def test_an_agent_without_a_preset_for_what_it_would_see_is_refused() -> None:
         ({"env": "walkk"}, "no environment 'walkk'; did you mean 'walk'?"),
         ({"env": "CartPol-v1"}, "no environment 'CartPol-v1'; did you mean 'CartPole-v1'?"),
         ({"env": "zzzz"}, "no environment 'zzzz'; known: CartPole-v1, "),
+        ({"env": "Trwque-v0"}, "no environment 'Trwque-v0'; did you mean 'Torque-v0'?"),
+        ({"env": "Zzzz-v0"}, "no environment 'Zzzz-v0'; known: CartPole-v1, "),
         ({"env": "Table-v0"}, "Table-v0 gives observations of Discrete(4); agents need arrays, a Box"),
         ({"env": "Torque-v0"}, "rainbow needs discrete actions; this environment has Box("),
         ({"preset": "drq"}, "the preset 'drq' is for images, and this environment gives vectors; use classic"),
@@ -437,6 +439,17 @@ def test_what_does_not_fit_is_refused_in_one_sentence(changes: dict[str, Any], w
         assemble(wanted, registry())
     assert str(caught.value).startswith(words)
     assert "\n" not in str(caught.value)
+
+
+def test_more_threads_than_the_machine_has_use_for_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 3)
+    assert assemble(evolve(WALK, settings={**TINY, "threads": 6}), registry()).settings.threads == 6
+    for threads in (7, 100_000):
+        with pytest.raises(UsageError) as caught:
+            assemble(evolve(WALK, settings={**TINY, "threads": threads}), registry())
+        assert str(caught.value) == (
+            f"run: threads must be at most 6, twice the cores of this machine (3), not {threads:,}"
+        )
 
 
 def test_a_cuda_device_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
