@@ -533,8 +533,8 @@ def test_listeners_hear_everything_and_of_an_end_before_the_end(tmp_path: Path) 
             "it is of the plugins sam, reset, plasticity_injection, swa, active_units, dormant",
         ),
         ({"plugins": (*PLUGINS[1:], PLUGINS[0])}, "it is of the plugins sam, reset"),
-        ({"settings": SETTINGS | {"hidden": 16}}, "size mismatch for encoder.0.weight"),
-        ({"env": "CartPole-v1"}, "size mismatch for encoder.0.weight"),
+        ({"settings": SETTINGS | {"hidden": 16}}, "encoder.0.weight is 8 x 3 in it and 16 x 3 by the recipe"),
+        ({"env": "CartPole-v1"}, "encoder.0.weight is 8 x 3 in it and 8 x 4 by the recipe"),
         ({"settings": SETTINGS | {"replay_capacity": 500}}, "the saved replay has capacity 1000, this one 500"),
     ],
 )
