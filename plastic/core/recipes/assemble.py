@@ -19,6 +19,7 @@ from plastic.core.recipes.addressing import Addressed, learners_of, refuse_confl
 from plastic.core.recipes.inert import refuse_inert
 from plastic.core.recipes.recipe import Chosen, Recipe
 from plastic.core.recipes.registry import Registry
+from plastic.core.recipes.selected import refuse_unmatched
 from plastic.core.recipes.settings import Settings
 from plastic.core.recording.cuda_graphs import CudaGraphs
 from plastic.core.recording.programs import Programs
@@ -72,7 +73,10 @@ def assemble(recipe: Recipe, registry: Registry) -> Assembly:
     classes: list[type[Plugin]] = [registry.find("plugin", one.name) for one in chosen]
     agent, plugins, owed = _Beginning(recipe, agent_class, wanted, agents, chosen, classes, env, device).begun()
     turned = {knob for plugin in plugins for knob in plugin.example.turns}
-    refuse_inert(agent, agents, observations_of(env.observation_space), task, turned)
+    if not options.fields(agent_class).keys() <= agents.keys():
+        # a recipe that says every setting was looked at when its run began: no rule of today takes it from its user
+        refuse_inert(agent, agents, observations_of(env.observation_space), task, turned)
+        refuse_unmatched(agent)
     if settings.capture:
         agent.be_recorded(CudaGraphs(device) if device.type == "cuda" else Programs())
     resolved = evolve(

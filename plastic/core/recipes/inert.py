@@ -6,7 +6,6 @@ from typing import Any
 from plastic.core.agent import Agent, Observations
 from plastic.core.errors import UsageError
 from plastic.core.recipes.options import default_of, fields
-from plastic.core.recipes.selected import refuse_unmatched
 
 
 def only_for(observations: Observations) -> Mapping[str, Any]:
@@ -32,9 +31,6 @@ def refuse_inert(
 ) -> None:
     """Refuse what the user set to no effect. A default may be said anywhere.
 
-    A recipe that says every setting was resolved when a run began, and was looked at then; it goes through, so that
-    no rule of today takes a run of yesterday from its user.
-
     Args:
         agent: At work, with all its settings.
         said: Names of those that the user gave.
@@ -43,11 +39,9 @@ def refuse_inert(
         turned: Knobs that plugins turn while running; nothing is without effect for the value one has at first.
 
     Raises:
-        UsageError: Naming the setting and the reason, or the part of a plugin's selection.
+        UsageError: Naming the setting and the reason.
     """
     known = fields(type(agent))
-    if known.keys() <= set(said):
-        return
     for name in said:
         field = known[name]
         if getattr(agent, name) == default_of(field):
@@ -59,4 +53,3 @@ def refuse_inert(
             if other not in turned and getattr(agent, other) == value:
                 shown = str(value).lower() if isinstance(value, bool) else value
                 raise UsageError(f"{agent.name}: {name} changes nothing with {other}={shown}; leave out one of them")
-    refuse_unmatched(agent)

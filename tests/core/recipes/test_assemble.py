@@ -250,6 +250,20 @@ def test_values_of_the_user_win_over_those_of_the_task_and_those_over_the_preset
     assert elsewhere.plugins[1].options["rho"] == 9.0
 
 
+def test_what_changes_nothing_is_refused_but_in_a_resolved_recipe_which_was_looked_at() -> None:
+    with pytest.raises(UsageError, match="valued: shift is for images, and My/Walk-v0 gives vectors; leave it out"):
+        valued(settings={"shift": 2})
+    with pytest.raises(UsageError, match=r"reset: no parameters match 'nope' of layers=head[+]nope"):
+        valued(plugins=(Chosen("reset", {"layers": "head+nope"}),))
+    resolved = valued(plugins=(Chosen("reset"),)).recipe
+    *others, reset = resolved.plugins
+    odd = evolve(reset, options={**reset.options, "layers": "head+nope"})
+    settings = {**resolved.settings, "shift": 2}
+    again = valued(preset=resolved.preset, env=resolved.env, settings=settings, plugins=(*others, odd))
+    assert again.recipe.settings["shift"] == 2
+    assert again.recipe.plugins[-1] == odd
+
+
 def test_a_resolved_recipe_keeps_its_values_whatever_presets_and_tasks_say() -> None:
     first = valued(settings={"atoms": 9}, plugins=(Chosen("sam", {"rho": 0.1}),)).recipe
     known = registry()

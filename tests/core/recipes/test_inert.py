@@ -10,7 +10,6 @@ from plastic.agents.sac.sac import SAC
 from plastic.core.agent import Agent
 from plastic.core.errors import UsageError
 from plastic.core.recipes.inert import only_for, refuse_inert, unless
-from plastic.core.recipes.options import fields
 
 
 @define(eq=False)
@@ -32,10 +31,6 @@ def test_what_is_for_other_observations_is_refused_unless_it_is_the_default() ->
     refuse(Conditional(blur=2), "", "vector")  # a preset's
     with pytest.raises(UsageError, match=r"^conditional: blur is for images, and task gives vectors; leave it out$"):
         refuse(Conditional(blur=2), "hidden blur", "vector")
-
-
-def test_a_resolved_recipe_which_says_everything_goes_through() -> None:
-    refuse(Conditional(blur=2, augmentation=False), " ".join(fields(Conditional)), "vector")
 
 
 def test_what_another_setting_takes_the_effect_from_is_refused_unless_a_plugin_turns_that() -> None:
