@@ -184,3 +184,14 @@ class Looking(Probe):
 
     def measure(self, subject: Subject) -> Mapping[str, Tensor]:
         return self.look(subject)
+
+
+@frozen
+class Whenever(Schedule):
+    """A schedule that recipes have no word for."""
+
+    def __call__(self, clock: Clock) -> bool:
+        return True
+
+    def __str__(self) -> str:
+        return "whenever"

@@ -10,8 +10,9 @@ from attrs import define, field, frozen, make_class
 
 from plastic.core.errors import UsageError
 from plastic.core.recipes import options
-from plastic.core.schedule import Always, At, Clock, Every, Never, Schedule
+from plastic.core.schedule import Always, At, Every, Never, Schedule
 from plastic.core.validators import between
+from tests.core.stubs import Whenever
 
 
 @frozen
@@ -44,17 +45,6 @@ class WithState:
 
     rho: float = 0.1
     seen: int = field(default=0, init=False)
-
-
-@frozen
-class Whenever(Schedule):
-    """A schedule that recipes have no word for."""
-
-    def __call__(self, clock: Clock) -> bool:
-        return True
-
-    def __str__(self) -> str:
-        return "whenever"
 
 
 def build(**given: Any) -> Everything:

@@ -4,22 +4,11 @@ import re
 from typing import Any
 
 import pytest
-from attrs import frozen
 
 from plastic.core.errors import UsageError
 from plastic.core.recipes.schedule_forms import form, schedule
-from plastic.core.schedule import Always, At, Clock, Every, Never, Schedule
-
-
-@frozen
-class Whenever(Schedule):
-    """A schedule that recipes have no word for."""
-
-    def __call__(self, clock: Clock) -> bool:
-        return True
-
-    def __str__(self) -> str:
-        return "whenever"
+from plastic.core.schedule import Always, At, Every, Never, Schedule
+from tests.core.stubs import Whenever
 
 
 @pytest.mark.parametrize(
